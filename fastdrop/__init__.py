@@ -1,0 +1,55 @@
+"""Dropout for NumPy arrays at the speed of a memory copy.
+
+A mask is a recipe, not an array: a few integers from which every backend,
+thread and process computes the same bits. `dropout` and its kin work on plain
+arrays, `Mask` and `MaskStream` are the recipes, `fastdrop.nn` trains networks.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from fastdrop.functional import (
+    alpha_dropout,
+    dropout,
+    gaussian_dropout,
+    spatial_dropout,
+    temporal_dropout,
+)
+from fastdrop.kernels import backends, get_backend, set_backend, use_backend
+from fastdrop.mask import AlphaMask, GaussianMask, Mask, MaskStream
+from fastdrop.threads import get_num_threads, set_num_threads
+
+__all__ = [
+    "AlphaMask",
+    "GaussianMask",
+    "Mask",
+    "MaskStream",
+    "alpha_dropout",
+    "backends",
+    "dropout",
+    "gaussian_dropout",
+    "get_backend",
+    "get_num_threads",
+    "nn",
+    "set_backend",
+    "set_num_threads",
+    "spatial_dropout",
+    "temporal_dropout",
+    "use_backend",
+]
+
+# Rooms that cost time to enter are entered on first use.
+_ROOMS = ("nn", "data", "experiments", "plots")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"fastdrop.{name}")
+    if name == "__version__":
+        return version("fastdrop")
+    raise AttributeError(f"module 'fastdrop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS, "__version__"])

@@ -1,0 +1,86 @@
+"""What an array argument may be, and how any layout reaches the kernels.
+
+Array-likes go through `numpy.asarray`, so that subclasses (memory maps,
+matrices, masked arrays) are taken for the plain array of their data and
+results are plain arrays. Kernels see C-contiguous, aligned, native float32 or
+float64; everything else is copied there and back, with the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_NATIVE = (np.dtype(np.float32), np.dtype(np.float64))
+_HALF = np.dtype(np.float16)
+
+
+def check_array(x: Any, where: str, name: str = "x") -> np.ndarray:
+    """`x` as an ndarray of float16, float32 or float64 in any layout."""
+    array = np.asarray(x)
+    dtype = array.dtype
+    if dtype not in _NATIVE and dtype.newbyteorder("=") not in (*_NATIVE, _HALF):
+        raise TypeError(f"{where}: {name} must be float16, float32 or float64, got {dtype}")
+    return array
+
+
+def check_out(out: Any, x: np.ndarray, where: str) -> None:
+    """Raise unless `out` can take a result of the shape and dtype of `x`."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{where}: out must be a numpy array, got {type(out).__name__}")
+    if out.shape != x.shape:
+        raise ValueError(f"{where}: out must have the shape of x, {x.shape}, got {out.shape}")
+    if out.dtype.newbyteorder("=") != x.dtype.newbyteorder("="):
+        raise TypeError(f"{where}: out must have the dtype of x, {x.dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError(f"{where}: out must be writeable, got a read-only array")
+    if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
+        raise ValueError(
+            f"{where}: out must have an element of its own for each result, "
+            f"got a broadcast array with strides {out.strides}"
+        )
+
+
+def prepare(
+    out: np.ndarray | None, *inputs: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Operands ``(*inputs, target)`` that a kernel takes, and the result's array.
+
+    The arrays were checked, and the inputs are of one shape and dtype. Where
+    `out` is not fit for a kernel or overlaps an input in part, the target is
+    an array aside, as for NumPy's ufuncs; `finish` then fills the result. All
+    that is allocated is allocated here, before anything is drawn.
+    """
+    dtype = inputs[0].dtype
+    if all(map(_is_direct, inputs)):
+        if out is None:
+            out = np.empty(inputs[0].shape, dtype)
+            return (*inputs, out), out
+        if _is_direct(out) and not any(_overlaps_in_part(x, out) for x in inputs):
+            return (*inputs, out), out
+    elif out is None:
+        out = np.empty(inputs[0].shape, dtype.newbyteorder("="))
+    working = np.dtype(np.float32) if dtype.itemsize == 2 else dtype.newbyteorder("=")
+    with np.errstate(all="ignore"):
+        operands = [np.require(x, working, ["C", "A", "E"]) for x in inputs]
+    return (*operands, np.empty(out.shape, working)), out
+
+
+def finish(operands: tuple[np.ndarray, ...], result: np.ndarray) -> np.ndarray:
+    """The result, once a kernel has filled the operands' target."""
+    if operands[-1] is not result:
+        with np.errstate(all="ignore"):
+            np.copyto(result, operands[-1], casting="same_kind")
+    return result
+
+
+def _is_direct(array: np.ndarray) -> bool:
+    flags = array.flags
+    return array.dtype in _NATIVE and flags.c_contiguous and flags.aligned
+
+
+def _overlaps_in_part(x: np.ndarray, out: np.ndarray) -> bool:
+    if not np.may_share_memory(x, out):
+        return False
+    return x.ctypes.data != out.ctypes.data or x.strides != out.strides

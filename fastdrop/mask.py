@@ -1,0 +1,458 @@
+"""Recipes: masks as a few integers, and the stream that numbers them.
+
+A mask is a pure function of (key, stream, index). Whoever has the recipe has
+the mask, on any thread, in any process, for any part of the array. Nothing is
+stored; and since a mask is a diagonal operator, backward is forward again.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from fastdrop import kernels, rates
+from fastdrop.arrays import check_out, finish, prepare
+from fastdrop.layout import check_axes, check_shape
+from fastdrop.recipe import Recipe
+from fastdrop.threads import team_size
+
+# What SELU saturates at for large negative inputs, -scale * alpha
+# (Klambauer et al. 2017).
+SELU_SATURATION = -1.7580993408473766
+
+
+class Mask(Recipe):
+    """A dropout mask as a recipe: ``x * keep / (1 - rate)``.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        Shape of the arrays that it applies to.
+    rate : float or array_like of float
+        Probability of dropping, in [0, 1]. An array broadcasts to the mask's
+        own shape, which is `shape` with 1 at the shared axes: per unit, per
+        channel, per element.
+    key : int
+        64-bit key of the generator.
+    stream : int, default 0
+        Which of the 2**63 streams under that key.
+    shared_axes : int or tuple of int, default ()
+        Axes along which one draw is shared; negative ones count from the end.
+    offset : int, default 0
+        Number of the first draw within the stream, below 2**64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of its range, or if
+        ``offset`` + number of draws is beyond 2**64.
+    numpy.exceptions.AxisError
+        If an axis is not one of `shape`.
+
+    Notes
+    -----
+    Draw ``i`` is a 32-bit integer of Philox4x32-10 [1]_ and drops where it is
+    below ``T = round(rate * 2**32)``. Draws are numbered in C order over the
+    mask's own shape; memory layout, dtype, threads and backend never change a
+    bit. A dropped element is exactly +0.0, whatever stood there; a kept one is
+    the single product ``x * scale``, with ``scale = 1 / (1 - T / 2**32)``
+    rounded once to the array's type.
+
+    References
+    ----------
+    .. [1] Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
+       1, 2, 3", SC 2011.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> mask = fastdrop.Mask((4, 3), 0.5, key=7)
+    >>> x = np.ones((4, 3), np.float32)
+    >>> bool((mask.apply(x) == x * mask.keep() * mask.scale).all())
+    True
+    >>> bool((mask[1:3].apply(x[1:3]) == mask.apply(x)[1:3]).all())
+    True
+    """
+
+    __slots__ = ("_threshold",)
+
+    def _set(self, shape, rate, shared_axes, key, stream, offset) -> None:
+        super()._set(shape, rate, shared_axes, key, stream, offset)
+        self._threshold = rates.thresholds(rate)
+
+    @property
+    def scale(self) -> float | np.ndarray:
+        """What a kept element is multiplied by, in float64: ``1 / (1 - T / 2**32)``.
+
+        0 where nothing is kept (rate 1). An array for an array of rates.
+        """
+        return rates.scales(self._threshold)
+
+    def keep(self) -> np.ndarray:
+        """The mask itself: a boolean array of its own shape, True where kept.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> fastdrop.Mask((2, 5), 0.5, key=7, shared_axes=0).keep().shape
+        (1, 5)
+        """
+        out = np.empty(self._layout.shape, bool)
+        if out.size == 0:
+            return out
+        place = self._key, self._stream, self._offset
+        threads = team_size(out.size)
+        if not isinstance(self._threshold, int):
+            thresholds = self._cycle(self._threshold, 0, out.size)
+            kernels.active().keep_rates(out, *place, thresholds, threads)
+        elif 0 < self._threshold < rates.ALWAYS:
+            kernels.active().keep(out, *place, self._threshold, threads)
+        else:
+            out.fill(self._threshold == 0)
+        return out
+
+    def blend(self, x: Any, y: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """`x` where kept and `y` where dropped, unscaled.
+
+        Parameters
+        ----------
+        x, y : array_like of float16, float32 or float64
+            Of the mask's `shape` and of one dtype.
+        out : ndarray, optional
+            As in `apply`; `x` or `y` itself to work in place.
+
+        Returns
+        -------
+        ndarray
+            `out`, or a new C-contiguous array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `apply`, and if `x` and `y` differ in dtype.
+
+        Examples
+        --------
+        >>> import fastdrop, numpy as np
+        >>> mask = fastdrop.Mask(6, 0.5, key=1)
+        >>> mask.blend(np.ones(6), np.full(6, 9.0))
+        array([1., 1., 9., 1., 1., 1.])
+        """
+        where = "Mask.blend"
+        x = self._check_operand(x, where, "x")
+        y = self._check_operand(y, where, "y")
+        if x.dtype != y.dtype:
+            raise TypeError(f"{where}: y must have the dtype of x, {x.dtype}, got {y.dtype}")
+        if out is not None:
+            check_out(out, x, where)
+        operands, result = prepare(out, x, y)
+        self._write_blend(*operands)
+        return finish(operands, result)
+
+    def write(self, x, out):
+        self._write_affine(x, out, self.scale, -0.0, 0.0)
+
+    def _write_affine(self, x, out, a, b, c):
+        """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""
+        if isinstance(self._threshold, int):
+            if self._threshold == rates.ALWAYS:
+                out.fill(0.0)
+            elif self._threshold == 0:
+                np.copyto(out, x)
+            else:
+                threads = team_size(x.nbytes)
+                for arrays, place, _ in self._calls(x, out):
+                    kernels.active().apply(*arrays, *place, self._threshold, a, b, c, threads)
+            return
+        coefficients = [np.asarray(value, x.dtype) for value in (a, b, c)]
+        for arrays, place, span in self._calls(x, out):
+            cycles = [self._cycle(values, *span) for values in (self._threshold, *coefficients)]
+            kernels.active().apply_rates(*arrays, *place, *cycles, team_size(x.nbytes))
+
+    def _write_blend(self, x, y, out):
+        if isinstance(self._threshold, int):
+            if self._threshold in (0, rates.ALWAYS):
+                np.copyto(out, y if self._threshold else x)
+                return
+            for arrays, place, _ in self._calls(x, y, out):
+                kernels.active().blend(*arrays, *place, self._threshold, team_size(x.nbytes))
+            return
+        for arrays, place, span in self._calls(x, y, out):
+            cycle = self._cycle(self._threshold, *span)
+            kernels.active().blend_rates(*arrays, *place, cycle, team_size(x.nbytes))
+
+
+class AlphaMask(Mask):
+    """An alpha dropout mask as a recipe, for networks of SELU units.
+
+    Parameters and errors are those of `Mask`.
+
+    Notes
+    -----
+    With keep probability ``q = 1 - rate`` and ``s = -1.7581``, where SELU
+    saturates, `forward` is ``a * x + b`` where kept and ``a * s + b`` where
+    dropped, with ``a = (q + s**2 * q * (1 - q)) ** -0.5`` and
+    ``b = -a * (1 - q) * s``, which keeps a mean of 0 and a variance of 1 [1]_.
+    `apply` is its derivative, ``a * dy`` where kept and 0 where dropped; so
+    `scale` is ``a``. A rate of 1 gives 0 everywhere.
+
+    References
+    ----------
+    .. [1] Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural
+       networks", NeurIPS 2017, section 3.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> mask = fastdrop.AlphaMask(4, 0.5, key=7)
+    >>> bool((mask.apply(np.ones(4)) == mask.keep() * mask.scale).all())
+    True
+    """
+
+    __slots__ = ()
+
+    @property
+    def scale(self) -> float | np.ndarray:
+        """The factor ``a``, in float64; 0 where nothing is kept (rate 1)."""
+        drop = np.asarray(self._threshold / rates.ALWAYS)
+        keep = 1.0 - drop
+        variance = keep * (1.0 + SELU_SATURATION**2 * drop)
+        a = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(keep), where=keep > 0)
+        return a if a.ndim else float(a)
+
+    def forward(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Drop and rescale `x`, keeping its mean and variance.
+
+        Parameters, result and errors are those of `apply`.
+
+        Examples
+        --------
+        >>> import fastdrop, numpy as np
+        >>> mask = fastdrop.AlphaMask(1000, 0.2, key=7)
+        >>> mask.forward(np.zeros(1000)).shape
+        (1000,)
+        """
+        return self._run("forward", self.write_forward, x, out)
+
+    def write_forward(self, x, out):
+        a, drop = self.scale, self._threshold / rates.ALWAYS
+        b = -a * drop * SELU_SATURATION
+        self._write_affine(x, out, a, b, a * SELU_SATURATION + b)
+
+
+class GaussianMask(Recipe):
+    """Multiplicative Gaussian noise as a recipe: ``x * N(1, rate / (1 - rate))``.
+
+    Parameters and errors are those of `Mask`, whose mean and variance the
+    noise has.
+
+    Notes
+    -----
+    The standard deviation is ``sqrt(rate / (1 - rate))`` [1]_; a rate of 1
+    gives +0.0, as in `Mask`. Normals are Box-Muller normals of the stream's
+    words; backends agree to 2e-6 times the Box-Muller radius.
+
+    References
+    ----------
+    .. [1] Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout:
+       a simple way to prevent neural networks from overfitting", JMLR 15,
+       2014, section 10.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> mask = fastdrop.GaussianMask((4, 3), 0.5, key=7)
+    >>> x = np.full((4, 3), 2.0)
+    >>> bool(np.allclose(mask.apply(x), x * mask.noise()))
+    True
+    """
+
+    __slots__ = ()
+
+    @property
+    def scale(self) -> float:
+        """1.0: the noise has mean one, and nothing needs to be rescaled."""
+        return 1.0
+
+    @property
+    def stddev(self) -> float | np.ndarray:
+        """Standard deviation of the noise; inf at rate 1, where the result is 0."""
+        rate = np.asarray(self._rate)
+        odds = np.divide(rate, 1.0 - rate, out=np.full_like(rate, np.inf), where=rate < 1)
+        return np.sqrt(odds) if rate.ndim else float(np.sqrt(odds))
+
+    def noise(self) -> np.ndarray:
+        """The noise itself: a float64 array of the mask's own shape.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> fastdrop.GaussianMask((2, 5), 0.5, key=7, shared_axes=0).noise().shape
+        (1, 5)
+        """
+        own = self._layout.shape
+        whole = GaussianMask.of(own, self._rate, (), self._key, self._stream, self._offset)
+        return whole.apply(np.ones(own))
+
+    def write(self, x, out):
+        stddev = np.asarray(self.stddev)
+        nothing = np.isinf(stddev)
+        stddevs = np.where(nothing, 0.0, stddev).astype(x.dtype)
+        for arrays, place, span in self._calls(x, out):
+            cycle = self._cycle(stddevs, *span)
+            kernels.active().multiply_normals(*arrays, *place, cycle, team_size(x.nbytes))
+        if nothing.any():
+            np.copyto(out, 0.0, where=nothing)
+
+
+class MaskStream:
+    """Numbers masks: every draw is the next stream under one key.
+
+    Parameters
+    ----------
+    seed : None, int, sequence of int or numpy.random.SeedSequence
+        As NumPy takes it, with NumPy's errors; None is fresh entropy.
+
+    Notes
+    -----
+    The key is ``SeedSequence(seed).generate_state(1, np.uint64)[0]``; draws
+    are numbered 0, 1, 2, … as ``stream``. One stream may be shared between
+    threads: every draw gets a number of its own.
+
+    Examples
+    --------
+    >>> import fastdrop
+    >>> stream = fastdrop.MaskStream(0)
+    >>> [stream.draw((2, 3), 0.5).stream for _ in range(3)]
+    [0, 1, 2]
+    """
+
+    __slots__ = ("_key", "_lock", "_next", "_seeds")
+
+    def __init__(self, seed: Any = None) -> None:
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(seed)
+        self._lock = Lock()
+        self._restart(seed, 0)
+
+    def _restart(self, seeds: np.random.SeedSequence, number: int) -> None:
+        self._key = int(seeds.generate_state(1, np.uint64)[0])
+        self._seeds, self._next = seeds, number
+
+    @property
+    def key(self) -> int:
+        """64-bit key of the masks that are drawn."""
+        return self._key
+
+    def next(self) -> tuple[int, int]:
+        """Key and stream number of the next draw, which is then taken."""
+        with self._lock:
+            number = self._next
+            if number >> 63:
+                raise OverflowError("MaskStream: all 2**63 streams of this key are drawn")
+            self._next = number + 1
+            return self._key, number
+
+    def draw(
+        self,
+        shape: int | tuple[int, ...],
+        rate: Any,
+        shared_axes: int | tuple[int, ...] = (),
+    ) -> Mask:
+        """The next mask. Parameters and errors are those of `Mask`.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> fastdrop.MaskStream(0).draw((8, 4), 0.25).rate
+        0.25
+        """
+        where = "MaskStream.draw"
+        shape = check_shape(shape, where)
+        rate = rates.check_rate(rate, where)
+        axes = check_axes(shared_axes, len(shape), where)
+        Mask.of(shape, rate, axes, self._key, 0)  # a failed call takes no number
+        return Mask.of(shape, rate, axes, *self.next())
+
+    def spawn(self, n: int) -> list[MaskStream]:
+        """`n` new independent streams, as ``numpy.random.SeedSequence.spawn``.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> a, b = fastdrop.MaskStream(0).spawn(2)
+        >>> a.key != b.key
+        True
+        """
+        with self._lock:
+            return [MaskStream(child) for child in self._seeds.spawn(n)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that makes the stream go on where it is, as plain JSON values.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> fastdrop.MaskStream(3).state_dict()["next"]
+        0
+        """
+        with self._lock:
+            seeds = self._seeds
+            return {
+                "entropy": _plain(seeds.entropy),
+                "spawn_key": [int(word) for word in seeds.spawn_key],
+                "pool_size": seeds.pool_size,
+                "children_spawned": seeds.n_children_spawned,
+                "next": self._next,
+            }
+
+    def load_state_dict(self, d: dict[str, Any]) -> None:
+        """Go on where `d`, a `state_dict`, was taken.
+
+        Raises
+        ------
+        ValueError
+            If `d` is not a state; the stream is then unchanged.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> a, b = fastdrop.MaskStream(3), fastdrop.MaskStream()
+        >>> b.load_state_dict(a.state_dict())
+        >>> a.key == b.key
+        True
+        """
+        try:
+            seeds = np.random.SeedSequence(
+                d["entropy"],
+                spawn_key=tuple(d["spawn_key"]),
+                pool_size=d["pool_size"],
+                n_children_spawned=d["children_spawned"],
+            )
+            number = d["next"]
+            if type(number) is not int or not 0 <= number <= 1 << 63:
+                raise ValueError(f"next must be an int in [0, 2**63], got {number!r}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"MaskStream.load_state_dict: d must be a state_dict, got one with {error!r}"
+            ) from error
+        with self._lock:
+            self._restart(seeds, number)
+
+    def __repr__(self) -> str:
+        return f"MaskStream(key={self._key}, next={self._next})"
+
+    def __reduce__(self):
+        return _restored, (self.state_dict(),)
+
+
+def _plain(entropy: Any) -> Any:
+    return int(entropy) if np.ndim(entropy) == 0 else [int(word) for word in entropy]
+
+
+def _restored(state: dict[str, Any]) -> MaskStream:
+    stream = MaskStream(0)
+    stream.load_state_dict(state)
+    return stream

@@ -1,0 +1,58 @@
+"""Rates: what a dropping probability may be, its threshold and its scale.
+
+The threshold is the 32-bit integer that draws are compared with, so that a
+rate is honoured to 2**-32; the scale is exact for the rate that is applied.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+# The threshold of rate 1, above every draw.
+ALWAYS = 1 << 32
+
+
+def check_rate(rate: Any, where: str) -> float | np.ndarray:
+    """`rate` as a float or as a read-only float64 array of one or more axes."""
+    if isinstance(rate, numbers.Real) and not isinstance(rate, np.ndarray):
+        rate = float(rate)
+        # Written so that NaN fails.
+        if not 0.0 <= rate <= 1.0:
+            raise ValueError(f"{where}: rate must be in [0, 1], got {rate!r}")
+        return rate
+    rates = _real_array(rate, where)
+    if rates.ndim == 0:
+        return check_rate(float(rates), where)
+    if not (inside := (rates >= 0) & (rates <= 1)).all():
+        raise ValueError(f"{where}: rate must be in [0, 1], got {rates[~inside].flat[0]!r} in it")
+    rates.flags.writeable = False
+    return rates
+
+
+def _real_array(rate: Any, where: str) -> np.ndarray:
+    try:
+        array = np.asarray(rate)
+    except ValueError:  # a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        what = "an array of " + str(array.dtype) if array.ndim else repr(rate)
+        raise TypeError(f"{where}: rate must be a number or an array of numbers, got {what}")
+    return array.astype(np.float64)
+
+
+def thresholds(rate: float | np.ndarray) -> int | np.ndarray:
+    """``round(rate * 2**32)``, half to even: an int, or uint64 for an array."""
+    if isinstance(rate, float):
+        return round(rate * ALWAYS)
+    return np.rint(rate * ALWAYS).astype(np.uint64)
+
+
+def scales(threshold: int | np.ndarray) -> float | np.ndarray:
+    """``1 / (1 - threshold / 2**32)`` in float64, and 0 where nothing is kept."""
+    if isinstance(threshold, int):
+        return 0.0 if threshold == ALWAYS else 1.0 / (1.0 - threshold / ALWAYS)
+    kept = 1.0 - threshold / float(ALWAYS)
+    return np.divide(1.0, kept, out=np.zeros_like(kept), where=kept > 0)
