@@ -1,0 +1,90 @@
+/* The mask kernels, compiled once for each instruction set: FASTDROP_ISA is
+   the name, FASTDROP_AVX512 or FASTDROP_AVX2 says what may be used. */
+#include "masks.h"
+
+#include <math.h>
+
+#include "normal.h"
+#include "walk.h"
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+/* out may be x, element for element, so iterations never depend on each other. */
+#define EACH(j, n) _Pragma("GCC ivdep") for (int64_t j = 0; j < (n); j++)
+
+/* The digits of draws [draw, draw + n), from digits[...] on. */
+static const uint16_t *tile_digits(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
+                                   uint16_t digits[RATE_TILE + 128]) {
+    uint64_t first = job->offset + (uint64_t)draw, block = first / DIGITS_PER_BLOCK;
+    int64_t skip = (int64_t)(first % DIGITS_PER_BLOCK);
+    for (int64_t j = 0; j < n + skip; j += 64)
+        digits64(s, block + (uint64_t)(j / DIGITS_PER_BLOCK), digits + j);
+    return digits + skip;
+}
+
+/* Keep flags of draws [draw, draw + n) under a threshold each; n <= RATE_TILE. */
+static void tile_flags(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
+                       uint8_t *flags) {
+    uint16_t buffer[RATE_TILE + 128];
+    const uint16_t *digits = tile_digits(job, s, draw, n, buffer);
+    for (int64_t done = 0; done < n;) {
+        int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
+        const uint64_t *thresholds = job->thresholds + rate;
+        int ties = 0;
+        EACH(j, m) {
+            /* 2**32 drops always; as a digit it ties with the highest. */
+            uint32_t high = (uint32_t)(thresholds[j] >> 16);
+            high = high > 0xFFFF ? 0xFFFF : high;
+            flags[done + j] = digits[done + j] >= high;
+            ties |= digits[done + j] == high;
+        }
+        if (UNLIKELY(ties)) {
+            for (int64_t j = 0; j < m; j++) {
+                uint64_t digit = digits[done + j], high = thresholds[j] >> 16;
+                if (digit != high && digit != 0xFFFF) continue;
+                uint64_t place = job->offset + (uint64_t)(draw + done + j);
+                flags[done + j] = (digit << 16 | refine(s, place)) >= thresholds[j];
+            }
+        }
+        done += m;
+    }
+}
+
+/* Bytes of 0 and 1 from bits. */
+ALWAYS_INLINE void select_keep(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+    uint8_t *out = (uint8_t *)job->out + e;
+    for (int64_t j = 0; j < n; j++) out[j] = keep >> j & 1;
+}
+
+static void keep_range(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    select_each(job, &s, begin, begin, end - begin, select_keep);
+}
+
+static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    for (int64_t e = begin; e < end; e += RATE_TILE)
+        tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
+}
+
+#define REAL float
+#include "typed.h"
+#undef REAL
+#define REAL double
+#include "typed.h"
+#undef REAL
+
+#define BOTH(name) {name##_float, name##_double}
+
+const fd_kernels JOIN(fd_kernels_, FASTDROP_ISA) = {
+    .keep = keep_range,
+    .keep_rates = keep_rates_range,
+    .apply = BOTH(apply),
+    .apply_rates = BOTH(apply_rates),
+    .blend = BOTH(blend),
+    .blend_rates = BOTH(blend_rates),
+    .uniforms = BOTH(uniforms),
+    .normals = BOTH(normals),
+    .multiply_normals = BOTH(multiply_normals),
+    .scaled_copy = BOTH(scaled_copy),
+};

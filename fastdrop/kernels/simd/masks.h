@@ -1,0 +1,41 @@
+/* The mask kernels as C sees them: one job, and for every instruction set a
+   table of functions that do the elements [begin, end) of a job. The meaning
+   of each is stated in kernels/__init__.py. */
+#ifndef FASTDROP_MASKS_H
+#define FASTDROP_MASKS_H
+
+#include <stdint.h>
+
+typedef struct {
+    const void *x, *y;
+    void *out;
+    int64_t outer, shared, inner;
+    uint64_t key, stream, offset;
+    uint32_t threshold;
+    double a, b, c;
+    /* One entry a rate: thresholds, and a, b, c (or a standard deviation in a)
+       in the type of x; b and c may be the same for all rates. */
+    int64_t rates;
+    const uint64_t *thresholds;
+    const void *as, *bs, *cs;
+    int bc_vary;
+} fd_job;
+
+typedef void fd_range(const fd_job *job, int64_t begin, int64_t end);
+
+enum { FD_FLOAT, FD_DOUBLE, FD_REALS };
+
+typedef struct {
+    fd_range *keep, *keep_rates;
+    fd_range *apply[FD_REALS], *apply_rates[FD_REALS];
+    fd_range *blend[FD_REALS], *blend_rates[FD_REALS];
+    fd_range *uniforms[FD_REALS], *normals[FD_REALS], *multiply_normals[FD_REALS];
+    fd_range *scaled_copy[FD_REALS];
+} fd_kernels;
+
+/* The instruction sets that were built and that this processor has, the best
+   first: name and kernels of the i-th, or NULL behind the last. */
+const char *fd_isa_name(int i);
+const fd_kernels *fd_isa_kernels(int i);
+
+#endif

@@ -1,0 +1,62 @@
+/* The mask stream, one block at a time: Philox4x32-10 of Salmon et al. (2011).
+   lanes.h computes many blocks at once; the tests hold both to the authors'
+   known answers. */
+#ifndef FASTDROP_STREAM_H
+#define FASTDROP_STREAM_H
+
+#include <stdint.h>
+
+#define PHILOX_M0 0xD2511F53u
+#define PHILOX_M1 0xCD9E8D57u
+#define PHILOX_W0 0x9E3779B9u
+#define PHILOX_W1 0xBB67AE85u
+#define PHILOX_ROUNDS 10
+#define DIGIT_BITS 16
+#define DIGITS_PER_BLOCK 8
+
+/* What all blocks of a stream share. In 64-bit words, so that a vector lane
+   takes one by a broadcast load. */
+typedef struct {
+    uint64_t k0[PHILOX_ROUNDS], k1[PHILOX_ROUNDS];
+    uint64_t c2, c3;
+    uint64_t key, number;
+} fd_stream;
+
+static inline fd_stream stream_of(uint64_t key, uint64_t number) {
+    fd_stream s = {.c2 = (uint32_t)number, .c3 = number >> 32, .key = key, .number = number};
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        s.k0[round] = k0;
+        s.k1[round] = k1;
+        k0 += PHILOX_W0;
+        k1 += PHILOX_W1;
+    }
+    return s;
+}
+
+static inline void philox_block(const fd_stream *s, uint64_t block, uint32_t words[4]) {
+    uint32_t x0 = (uint32_t)block, x1 = (uint32_t)(block >> 32);
+    uint32_t x2 = (uint32_t)s->c2, x3 = (uint32_t)s->c3;
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        uint64_t p0 = (uint64_t)PHILOX_M0 * x0, p1 = (uint64_t)PHILOX_M1 * x2;
+        x0 = (uint32_t)(p1 >> 32) ^ x1 ^ (uint32_t)s->k0[round];
+        x1 = (uint32_t)p1;
+        x2 = (uint32_t)(p0 >> 32) ^ x3 ^ (uint32_t)s->k1[round];
+        x3 = (uint32_t)p0;
+    }
+    words[0] = x0;
+    words[1] = x1;
+    words[2] = x2;
+    words[3] = x3;
+}
+
+/* Digit `draw` of the companion stream: the low half of a draw, needed only
+   where its high half ties with the threshold's. */
+static inline uint32_t refine(const fd_stream *s, uint64_t draw) {
+    fd_stream companion = stream_of(s->key, s->number ^ (UINT64_C(1) << 63));
+    uint32_t words[4];
+    philox_block(&companion, draw / DIGITS_PER_BLOCK, words);
+    return words[draw % DIGITS_PER_BLOCK / 2] >> (draw % 2 * DIGIT_BITS) & 0xFFFF;
+}
+
+#endif

@@ -1,0 +1,254 @@
+/* The kernels of one element type, REAL; included once for each. */
+
+#define T(name) JOIN(name##_, REAL)
+
+ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+    const REAL *x = (const REAL *)job->x + e;
+    REAL *out = (REAL *)job->out + e;
+    const REAL a = (REAL)job->a, b = (REAL)job->b, c = (REAL)job->c;
+    if (n == 64) {
+        T(affine64)(x, out, keep, a, b, c);
+        return;
+    }
+    for (int64_t j = 0; j < n; j++) {
+        REAL kept = a * x[j] + b;
+        out[j] = keep >> j & 1 ? kept : c;
+    }
+}
+
+ALWAYS_INLINE void T(run_affine)(const fd_job *job, int64_t e, int64_t n, int keep) {
+    const REAL *x = (const REAL *)job->x + e;
+    REAL *out = (REAL *)job->out + e;
+    const REAL a = (REAL)job->a, b = (REAL)job->b, c = (REAL)job->c;
+    if (keep) EACH(j, n) out[j] = a * x[j] + b;
+    else EACH(j, n) out[j] = c;
+}
+
+static void T(block_affine)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                            int64_t n, int64_t rows) {
+    select_block(job, s, e, draw, n, rows, T(select_affine));
+}
+
+static void T(apply)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    if (job->inner == 1 && job->shared > 1)
+        select_runs(job, &s, begin, end, T(select_affine), T(run_affine));
+    else
+        walk_blocks(job, &s, begin, end, T(block_affine));
+}
+
+ALWAYS_INLINE void T(select_blend)(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+    const REAL *x = (const REAL *)job->x + e, *y = (const REAL *)job->y + e;
+    REAL *out = (REAL *)job->out + e;
+    if (n == 64) {
+        T(blend64)(x, y, out, keep);
+        return;
+    }
+    for (int64_t j = 0; j < n; j++) out[j] = keep >> j & 1 ? x[j] : y[j];
+}
+
+ALWAYS_INLINE void T(run_blend)(const fd_job *job, int64_t e, int64_t n, int keep) {
+    const REAL *from = (const REAL *)(keep ? job->x : job->y) + e;
+    REAL *out = (REAL *)job->out + e;
+    if (from != out) memmove(out, from, (size_t)n * sizeof(REAL));
+}
+
+static void T(block_blend)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                           int64_t n, int64_t rows) {
+    select_block(job, s, e, draw, n, rows, T(select_blend));
+}
+
+static void T(blend)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    if (job->inner == 1 && job->shared > 1)
+        select_runs(job, &s, begin, end, T(select_blend), T(run_blend));
+    else
+        walk_blocks(job, &s, begin, end, T(block_blend));
+}
+
+/* Arrays of rates. A tile of draws is decided, then applied to its rows, in
+   pieces within which the rates run on without starting over. */
+
+static void T(row_affine)(const fd_job *job, int64_t e, int64_t draw, int64_t n,
+                          const uint8_t *flags) {
+    for (int64_t done = 0; done < n;) {
+        int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
+        const REAL *x = (const REAL *)job->x + e + done;
+        REAL *out = (REAL *)job->out + e + done;
+        const REAL *a = (const REAL *)job->as + rate;
+        const REAL *b = (const REAL *)job->bs, *c = (const REAL *)job->cs;
+        const uint8_t *keep = flags + done;
+        if (job->bc_vary) {
+            b += rate;
+            c += rate;
+            EACH(j, m) {
+                REAL kept = a[j] * x[j] + b[j];
+                out[j] = keep[j] ? kept : c[j];
+            }
+        } else {
+            const REAL same_b = *b, same_c = *c;
+            EACH(j, m) {
+                REAL kept = a[j] * x[j] + same_b;
+                out[j] = keep[j] ? kept : same_c;
+            }
+        }
+        done += m;
+    }
+}
+
+static void T(row_blend)(const fd_job *job, int64_t e, int64_t draw, int64_t n,
+                         const uint8_t *flags) {
+    const REAL *x = (const REAL *)job->x + e, *y = (const REAL *)job->y + e;
+    REAL *out = (REAL *)job->out + e;
+    (void)draw;
+    EACH(j, n) out[j] = flags[j] ? x[j] : y[j];
+}
+
+/* A draw for `n` neighbouring elements: the rate's values are the same for all. */
+static void T(run_affine_rate)(const fd_job *job, int64_t e, int64_t draw, int64_t n, int keep) {
+    int64_t rate = draw % job->rates, other = job->bc_vary ? rate : 0;
+    fd_job one = *job;
+    one.a = ((const REAL *)job->as)[rate];
+    one.b = ((const REAL *)job->bs)[other];
+    one.c = ((const REAL *)job->cs)[other];
+    T(run_affine)(&one, e, n, keep);
+}
+
+static void T(run_blend_rate)(const fd_job *job, int64_t e, int64_t draw, int64_t n, int keep) {
+    (void)draw;
+    T(run_blend)(job, e, n, keep);
+}
+
+typedef void T(row_fn)(const fd_job *, int64_t, int64_t, int64_t, const uint8_t *);
+typedef void T(run_rate_fn)(const fd_job *, int64_t, int64_t, int64_t, int);
+
+ALWAYS_INLINE void T(block_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                                  int64_t n, int64_t rows, T(row_fn) *row) {
+    uint8_t flags[RATE_TILE];
+    for (int64_t i = 0; i < n; i += RATE_TILE) {
+        int64_t width = least(RATE_TILE, n - i);
+        tile_flags(job, s, draw + i, width, flags);
+        for (int64_t r = 0; r < rows; r++)
+            row(job, e + r * job->inner + i, draw + i, width, flags);
+    }
+}
+
+ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
+                                 T(run_rate_fn) *run) {
+    uint8_t flags[RATE_TILE];
+    while (begin < end) {
+        int64_t draw = begin / job->shared;
+        int64_t draws = least(RATE_TILE, (end - 1) / job->shared + 1 - draw);
+        tile_flags(job, s, draw, draws, flags);
+        for (int64_t j = 0; j < draws; j++) {
+            int64_t n = least((draw + j + 1) * job->shared, end) - begin;
+            run(job, begin, draw + j, n, flags[j]);
+            begin += n;
+        }
+    }
+}
+
+static void T(block_affine_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                                  int64_t n, int64_t rows) {
+    T(block_rates)(job, s, e, draw, n, rows, T(row_affine));
+}
+
+static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    if (job->inner == 1 && job->shared > 1)
+        T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
+    else
+        walk_blocks(job, &s, begin, end, T(block_affine_rates));
+}
+
+static void T(block_blend_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                                 int64_t n, int64_t rows) {
+    T(block_rates)(job, s, e, draw, n, rows, T(row_blend));
+}
+
+static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    if (job->inner == 1 && job->shared > 1)
+        T(runs_rates)(job, &s, begin, end, T(run_blend_rate));
+    else
+        walk_blocks(job, &s, begin, end, T(block_blend_rates));
+}
+
+static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    REAL *out = (REAL *)job->out;
+    double tile[NORMAL_TILE];
+    for (int64_t e = begin; e < end; e += NORMAL_TILE) {
+        int64_t n = least(NORMAL_TILE, end - e);
+        tile_uniforms(&s, job->offset + (uint64_t)e, n, tile);
+        EACH(j, n) out[e + j] = (REAL)tile[j];
+    }
+}
+
+static void T(normals)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    REAL *out = (REAL *)job->out;
+    double tile[NORMAL_TILE];
+    for (int64_t e = begin; e < end; e += NORMAL_TILE) {
+        int64_t n = least(NORMAL_TILE, end - e);
+        tile_normals(&s, job->offset + (uint64_t)e, n, tile);
+        EACH(j, n) out[e + j] = (REAL)tile[j];
+    }
+}
+
+/* The factors 1 + stddev * normal of draws [draw, draw + n). */
+static void T(tile_factors)(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
+                            REAL *factors) {
+    double tile[NORMAL_TILE];
+    tile_normals(s, job->offset + (uint64_t)draw, n, tile);
+    for (int64_t done = 0; done < n;) {
+        int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
+        const REAL *stddev = (const REAL *)job->as + rate;
+        EACH(j, m) factors[done + j] = 1 + stddev[j] * (REAL)tile[done + j];
+        done += m;
+    }
+}
+
+static void T(block_normals)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
+                             int64_t n, int64_t rows) {
+    REAL factors[NORMAL_TILE];
+    for (int64_t i = 0; i < n; i += NORMAL_TILE) {
+        int64_t width = least(NORMAL_TILE, n - i);
+        T(tile_factors)(job, s, draw + i, width, factors);
+        for (int64_t r = 0; r < rows; r++) {
+            const REAL *x = (const REAL *)job->x + e + r * job->inner + i;
+            REAL *out = (REAL *)job->out + e + r * job->inner + i;
+            EACH(j, width) out[j] = x[j] * factors[j];
+        }
+    }
+}
+
+static void T(runs_normals)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end) {
+    const REAL *x = (const REAL *)job->x;
+    REAL *out = (REAL *)job->out, factors[NORMAL_TILE];
+    while (begin < end) {
+        int64_t draw = begin / job->shared;
+        int64_t draws = least(NORMAL_TILE, (end - 1) / job->shared + 1 - draw);
+        T(tile_factors)(job, s, draw, draws, factors);
+        for (int64_t k = 0; k < draws; k++) {
+            int64_t n = least((draw + k + 1) * job->shared, end) - begin;
+            EACH(j, n) out[begin + j] = x[begin + j] * factors[k];
+            begin += n;
+        }
+    }
+}
+
+static void T(multiply_normals)(const fd_job *job, int64_t begin, int64_t end) {
+    fd_stream s = stream_of(job->key, job->stream);
+    if (job->inner == 1 && job->shared > 1)
+        T(runs_normals)(job, &s, begin, end);
+    else
+        walk_blocks(job, &s, begin, end, T(block_normals));
+}
+
+/* What every kernel is measured against. */
+static void T(scaled_copy)(const fd_job *job, int64_t begin, int64_t end) {
+    T(run_affine)(job, begin, end - begin, 1);
+}
+
+#undef T
