@@ -24,16 +24,13 @@ FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISA_FLAGS = {"baseline": []}
 if X86:
-    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2"]
-    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq"]
+    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2", "-mprfchw"]
+    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mprfchw"]
     ISA_FLAGS["avx512"] += ["-mavx512vl", "-mprefer-vector-width=512"]
 
 
 class BuildKernels(build_ext):
     """Builds the extension where there is a compiler, the core once per ISA."""
-
-    def run(self):
-        super().run()
 
     def build_extensions(self):
         if not self.compiles("int main(void) { return 0; }"):
@@ -50,7 +47,6 @@ class BuildKernels(build_ext):
                 [str(SIMD / "masks.c")],
                 output_dir=str(folder),
                 extra_postargs=[*FLAGS, *flags, f"-DFASTDROP_ISA={isa}"],
-                depends=[str(header) for header in SIMD.glob("*.h")],
             )
         super().build_extension(ext)
 
@@ -75,6 +71,7 @@ def extensions():
         Extension(
             "fastdrop.kernels.cython_kernels",
             ["fastdrop/kernels/cython_kernels.pyx", str(SIMD / "isa.c"), str(SIMD / "team.c")],
+            depends=[*map(str, SIMD.iterdir())],
             include_dirs=["fastdrop/kernels", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
             + [("FASTDROP_X86", None)] * X86,

@@ -35,7 +35,8 @@ def check_out(out: Any, x: np.ndarray, where: str) -> None:
         raise TypeError(f"{where}: out must have the dtype of x, {x.dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError(f"{where}: out must be writeable, got a read-only array")
-    if any(step == 0 and size > 1 for step, size in zip(out.strides, out.shape, strict=True)):
+    steps = zip(out.strides, out.shape, strict=True)
+    if out.size and any(step == 0 and size > 1 for step, size in steps):
         raise ValueError(
             f"{where}: out must have an element of its own for each result, "
             f"got a broadcast array with strides {out.strides}"

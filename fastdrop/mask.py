@@ -299,7 +299,8 @@ class GaussianMask(Recipe):
     def write(self, x, out):
         stddev = np.asarray(self.stddev)
         nothing = np.isinf(stddev)
-        stddevs = np.where(nothing, 0.0, stddev).astype(x.dtype)
+        with np.errstate(under="ignore"):
+            stddevs = np.where(nothing, 0.0, stddev).astype(x.dtype)
         for arrays, place, span in self._calls(x, out):
             cycle = self._cycle(stddevs, *span)
             kernels.active().multiply_normals(*arrays, *place, cycle, team_size(x.nbytes))
@@ -431,10 +432,12 @@ class MaskStream:
                 pool_size=d["pool_size"],
                 n_children_spawned=d["children_spawned"],
             )
+            if d["entropy"] is None:  # to NumPy, a wish for fresh entropy
+                raise ValueError("entropy must be an int or several, got None")
             number = d["next"]
             if type(number) is not int or not 0 <= number <= 1 << 63:
                 raise ValueError(f"next must be an int in [0, 2**63], got {number!r}")
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(
                 f"MaskStream.load_state_dict: d must be a state_dict, got one with {error!r}"
             ) from error

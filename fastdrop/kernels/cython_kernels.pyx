@@ -36,6 +36,7 @@ cdef extern from "simd/masks.h" nogil:
         const void *bs
         const void *cs
         int bc_vary
+        int streams
 
     ctypedef void fd_range(const fd_job *job, int64_t begin, int64_t end) noexcept
 
@@ -53,6 +54,7 @@ cdef extern from "simd/masks.h" nogil:
 
     const char *fd_isa_name(int i) noexcept
     const fd_kernels *fd_isa_kernels(int i) noexcept
+    int64_t fd_cache_bytes() noexcept
 
 cdef extern from "simd/team.h" nogil:
     ctypedef void fd_work(const void *job, int64_t begin, int64_t end) noexcept
@@ -70,6 +72,10 @@ cdef enum: GRAIN = 1 << 15
 cdef enum: WITH_GIL = 1 << 13
 # Rates are repeated up to here, so that loops over them are long.
 cdef enum: RATES_LEAST = 1024
+
+# What the last cache holds. A result that leaves no room there is written past
+# it, which saves reading it first: 0.9 to 1.1 of the copy against 0.4 to 0.7.
+cdef int64_t CACHE_BYTES = fd_cache_bytes()
 
 cdef const fd_kernels *kernels = NULL
 cdef str isa_in_use
@@ -145,6 +151,7 @@ def apply(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t
           uint32_t threshold, double a, double b, double c, int threads):
     cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
     job.threshold, job.a, job.b, job.c = threshold, a, b, c
+    job.streams = job.x != job.out and 2 * x.nbytes > CACHE_BYTES
     run(kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
 
 

@@ -3,6 +3,7 @@
 #include "masks.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 typedef struct {
     const char *name;
@@ -44,4 +45,12 @@ const char *fd_isa_name(int i) {
 const fd_kernels *fd_isa_kernels(int i) {
     const isa *found = isa_at(i);
     return found ? found->kernels : NULL;
+}
+
+int64_t fd_cache_bytes(void) {
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (bytes > 0) return bytes;
+#endif
+    return INT64_C(32) << 20;
 }

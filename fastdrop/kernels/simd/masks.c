@@ -51,18 +51,20 @@ static void tile_flags(const fd_job *job, const fd_stream *s, int64_t draw, int6
 }
 
 /* Bytes of 0 and 1 from bits. */
-ALWAYS_INLINE void select_keep(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+ALWAYS_INLINE void select_keep(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     uint8_t *out = (uint8_t *)job->out + e;
-    for (int64_t j = 0; j < n; j++) out[j] = keep >> j & 1;
+    const uint64_t word = word_of(keep);
+    for (int64_t j = 0; j < n; j++) out[j] = word >> j & 1;
 }
 
-static void keep_range(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+static void keep_range(const fd_job *shared_job, int64_t begin, int64_t end) {
+    const fd_job own = *shared_job, *job = &own;
+    const fd_stream s = job_stream(job, begin);
     select_each(job, &s, begin, begin, end - begin, select_keep);
 }
 
 static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     for (int64_t e = begin; e < end; e += RATE_TILE)
         tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
 }

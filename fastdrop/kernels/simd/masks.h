@@ -19,6 +19,7 @@ typedef struct {
     const uint64_t *thresholds;
     const void *as, *bs, *cs;
     int bc_vary;
+    int streams; /* out is not read soon: written past the caches */
 } fd_job;
 
 typedef void fd_range(const fd_job *job, int64_t begin, int64_t end);
@@ -37,5 +38,8 @@ typedef struct {
    first: name and kernels of the i-th, or NULL behind the last. */
 const char *fd_isa_name(int i);
 const fd_kernels *fd_isa_kernels(int i);
+
+/* Bytes of the processor's last cache, or a guess. */
+int64_t fd_cache_bytes(void);
 
 #endif

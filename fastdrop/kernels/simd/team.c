@@ -107,7 +107,8 @@ void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain, int t
     if (threads > TEAM_MOST) threads = TEAM_MOST;
     /* One call at a time has the workers; others do their own work. */
     if (threads < 2 || n <= grain || atomic_flag_test_and_set(&pool.busy)) {
-        work(job, 0, n);
+        for (int64_t begin = 0; begin < n; begin += grain)
+            work(job, begin, n - begin < grain ? n : begin + grain);
         return;
     }
     hire(threads - 1);

@@ -2,7 +2,7 @@
 
 #define T(name) JOIN(name##_, REAL)
 
-ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     const REAL *x = (const REAL *)job->x + e;
     REAL *out = (REAL *)job->out + e;
     const REAL a = (REAL)job->a, b = (REAL)job->b, c = (REAL)job->c;
@@ -10,9 +10,10 @@ ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, uin
         T(affine64)(x, out, keep, a, b, c);
         return;
     }
+    const uint64_t word = word_of(keep);
     for (int64_t j = 0; j < n; j++) {
         REAL kept = a * x[j] + b;
-        out[j] = keep >> j & 1 ? kept : c;
+        out[j] = word >> j & 1 ? kept : c;
     }
 }
 
@@ -24,27 +25,74 @@ ALWAYS_INLINE void T(run_affine)(const fd_job *job, int64_t e, int64_t n, int ke
     else EACH(j, n) out[j] = c;
 }
 
-static void T(block_affine)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                            int64_t n, int64_t rows) {
-    select_block(job, s, e, draw, n, rows, T(select_affine));
+/* Plain dropout, b = -0.0 and c = 0: the zero-masked multiply alone. */
+ALWAYS_INLINE void T(select_scale)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
+    const REAL *x = (const REAL *)job->x + e;
+    REAL *out = (REAL *)job->out + e;
+    const REAL a = (REAL)job->a;
+    if (n == 64) {
+        T(scale64)(x, out, keep, a);
+        return;
+    }
+    const uint64_t word = word_of(keep);
+    for (int64_t j = 0; j < n; j++) {
+        REAL kept = a * x[j];
+        out[j] = word >> j & 1 ? kept : 0;
+    }
 }
 
-static void T(apply)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
-    if (job->inner == 1 && job->shared > 1)
-        select_runs(job, &s, begin, end, T(select_affine), T(run_affine));
+ALWAYS_INLINE void T(select_stream)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
+    if (n == 64)
+        T(stream64)((const REAL *)job->x + e, (REAL *)job->out + e, keep, (REAL)job->a);
     else
-        walk_blocks(job, &s, begin, end, T(block_affine));
+        T(select_scale)(job, e, n, keep);
 }
 
-ALWAYS_INLINE void T(select_blend)(const fd_job *job, int64_t e, int64_t n, uint64_t keep) {
+/* Loops of their own, each with a copy of the job that no store can reach, so
+   that its fields stay in registers and gcc has enough of them. */
+static __attribute__((noinline)) void T(each_affine)(const fd_job *job, const fd_stream *s,
+                                                     int64_t e, int64_t draw, int64_t n) {
+    const fd_job own = *job;
+    select_each(&own, s, e, draw, n, T(select_affine));
+}
+
+static __attribute__((noinline)) void T(each_stream)(const fd_job *job, const fd_stream *s,
+                                                     int64_t e, int64_t draw, int64_t n) {
+    const fd_job own = *job;
+    select_each(&own, s, e, draw, n, T(select_stream));
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* these stores wait for no other */
+}
+
+static __attribute__((noinline)) void T(each_scale)(const fd_job *job, const fd_stream *s,
+                                                    int64_t e, int64_t draw, int64_t n) {
+    const fd_job own = *job;
+    /* Streaming stores want whole cache lines. */
+    int64_t head = (int64_t)(-(uintptr_t)((REAL *)own.out + e) % 64 / sizeof(REAL));
+    if (!own.streams || n <= head) head = n;
+    select_each(&own, s, e, draw, head, T(select_scale));
+    if (head < n) T(each_stream)(job, s, e + head, draw + head, n - head);
+}
+
+static void T(apply)(const fd_job *shared_job, int64_t begin, int64_t end) {
+    /* A copy that no store can reach, so that its fields stay in registers. */
+    const fd_job own = *shared_job, *job = &own;
+    const fd_stream s = job_stream(job, begin);
+    int scales = job->b == 0 && signbit(job->b) && job->c == 0 && !signbit(job->c);
+    if (scales)
+        select_all(job, &s, begin, end, T(select_scale), T(each_scale), T(run_affine));
+    else
+        select_all(job, &s, begin, end, T(select_affine), T(each_affine), T(run_affine));
+}
+
+ALWAYS_INLINE void T(select_blend)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     const REAL *x = (const REAL *)job->x + e, *y = (const REAL *)job->y + e;
     REAL *out = (REAL *)job->out + e;
     if (n == 64) {
         T(blend64)(x, y, out, keep);
         return;
     }
-    for (int64_t j = 0; j < n; j++) out[j] = keep >> j & 1 ? x[j] : y[j];
+    const uint64_t word = word_of(keep);
+    for (int64_t j = 0; j < n; j++) out[j] = word >> j & 1 ? x[j] : y[j];
 }
 
 ALWAYS_INLINE void T(run_blend)(const fd_job *job, int64_t e, int64_t n, int keep) {
@@ -53,17 +101,16 @@ ALWAYS_INLINE void T(run_blend)(const fd_job *job, int64_t e, int64_t n, int kee
     if (from != out) memmove(out, from, (size_t)n * sizeof(REAL));
 }
 
-static void T(block_blend)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                           int64_t n, int64_t rows) {
-    select_block(job, s, e, draw, n, rows, T(select_blend));
+static __attribute__((noinline)) void T(each_blend)(const fd_job *job, const fd_stream *s,
+                                                    int64_t e, int64_t draw, int64_t n) {
+    const fd_job own = *job;
+    select_each(&own, s, e, draw, n, T(select_blend));
 }
 
-static void T(blend)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
-    if (job->inner == 1 && job->shared > 1)
-        select_runs(job, &s, begin, end, T(select_blend), T(run_blend));
-    else
-        walk_blocks(job, &s, begin, end, T(block_blend));
+static void T(blend)(const fd_job *shared_job, int64_t begin, int64_t end) {
+    const fd_job own = *shared_job, *job = &own;
+    const fd_stream s = job_stream(job, begin);
+    select_all(job, &s, begin, end, T(select_blend), T(each_blend), T(run_blend));
 }
 
 /* Arrays of rates. A tile of draws is decided, then applied to its rows, in
@@ -122,14 +169,18 @@ static void T(run_blend_rate)(const fd_job *job, int64_t e, int64_t draw, int64_
 typedef void T(row_fn)(const fd_job *, int64_t, int64_t, int64_t, const uint8_t *);
 typedef void T(run_rate_fn)(const fd_job *, int64_t, int64_t, int64_t, int);
 
-ALWAYS_INLINE void T(block_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                                  int64_t n, int64_t rows, T(row_fn) *row) {
+ALWAYS_INLINE void T(rows_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
+                                 T(row_fn) *row) {
     uint8_t flags[RATE_TILE];
-    for (int64_t i = 0; i < n; i += RATE_TILE) {
-        int64_t width = least(RATE_TILE, n - i);
-        tile_flags(job, s, draw + i, width, flags);
-        for (int64_t r = 0; r < rows; r++)
-            row(job, e + r * job->inner + i, draw + i, width, flags);
+    while (begin < end) {
+        fd_block b = next_block(job, begin, end);
+        for (int64_t i = 0; i < b.n; i += RATE_TILE) {
+            int64_t width = least(RATE_TILE, b.n - i);
+            tile_flags(job, s, b.draw + i, width, flags);
+            for (int64_t r = 0; r < b.rows; r++)
+                row(job, begin + r * job->inner + i, b.draw + i, width, flags);
+        }
+        begin += b.rows * b.n;
     }
 }
 
@@ -148,34 +199,24 @@ ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t 
     }
 }
 
-static void T(block_affine_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                                  int64_t n, int64_t rows) {
-    T(block_rates)(job, s, e, draw, n, rows, T(row_affine));
-}
-
 static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
     else
-        walk_blocks(job, &s, begin, end, T(block_affine_rates));
-}
-
-static void T(block_blend_rates)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                                 int64_t n, int64_t rows) {
-    T(block_rates)(job, s, e, draw, n, rows, T(row_blend));
+        T(rows_rates)(job, &s, begin, end, T(row_affine));
 }
 
 static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_blend_rate));
     else
-        walk_blocks(job, &s, begin, end, T(block_blend_rates));
+        T(rows_rates)(job, &s, begin, end, T(row_blend));
 }
 
 static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     REAL *out = (REAL *)job->out;
     double tile[NORMAL_TILE];
     for (int64_t e = begin; e < end; e += NORMAL_TILE) {
@@ -186,7 +227,7 @@ static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
 }
 
 static void T(normals)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     REAL *out = (REAL *)job->out;
     double tile[NORMAL_TILE];
     for (int64_t e = begin; e < end; e += NORMAL_TILE) {
@@ -209,17 +250,20 @@ static void T(tile_factors)(const fd_job *job, const fd_stream *s, int64_t draw,
     }
 }
 
-static void T(block_normals)(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                             int64_t n, int64_t rows) {
+static void T(rows_normals)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end) {
     REAL factors[NORMAL_TILE];
-    for (int64_t i = 0; i < n; i += NORMAL_TILE) {
-        int64_t width = least(NORMAL_TILE, n - i);
-        T(tile_factors)(job, s, draw + i, width, factors);
-        for (int64_t r = 0; r < rows; r++) {
-            const REAL *x = (const REAL *)job->x + e + r * job->inner + i;
-            REAL *out = (REAL *)job->out + e + r * job->inner + i;
-            EACH(j, width) out[j] = x[j] * factors[j];
+    while (begin < end) {
+        fd_block b = next_block(job, begin, end);
+        for (int64_t i = 0; i < b.n; i += NORMAL_TILE) {
+            int64_t width = least(NORMAL_TILE, b.n - i);
+            T(tile_factors)(job, s, b.draw + i, width, factors);
+            for (int64_t r = 0; r < b.rows; r++) {
+                const REAL *x = (const REAL *)job->x + begin + r * job->inner + i;
+                REAL *out = (REAL *)job->out + begin + r * job->inner + i;
+                EACH(j, width) out[j] = x[j] * factors[j];
+            }
         }
+        begin += b.rows * b.n;
     }
 }
 
@@ -239,11 +283,11 @@ static void T(runs_normals)(const fd_job *job, const fd_stream *s, int64_t begin
 }
 
 static void T(multiply_normals)(const fd_job *job, int64_t begin, int64_t end) {
-    fd_stream s = stream_of(job->key, job->stream);
+    const fd_stream s = job_stream(job, begin);
     if (job->inner == 1 && job->shared > 1)
         T(runs_normals)(job, &s, begin, end);
     else
-        walk_blocks(job, &s, begin, end, T(block_normals));
+        T(rows_normals)(job, &s, begin, end);
 }
 
 /* What every kernel is measured against. */

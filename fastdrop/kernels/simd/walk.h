@@ -16,26 +16,27 @@ enum { TILE = 4096, TILE_WORDS = TILE / 64 + 3, RATE_TILE = 1024 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* `rows` rows of `n` elements from `element` on, job->inner apart, all with
-   the draws from `draw` on (counted without the offset). */
-typedef void block_fn(const fd_job *job, const fd_stream *s, int64_t element, int64_t draw,
-                      int64_t n, int64_t rows);
+/* The stream, for elements from `element` on. */
+static inline fd_stream job_stream(const fd_job *job, int64_t element) {
+    int64_t draw = job->shared == 1 ? element : element / (job->shared * job->inner) * job->inner;
+    uint64_t first = job->offset + (uint64_t)draw;
+    return stream_of(job->key, job->stream, first / DIGITS_PER_BLOCK);
+}
 
-ALWAYS_INLINE void walk_blocks(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
-                               block_fn *block) {
-    if (job->shared == 1) {
-        block(job, s, begin, begin, end - begin, 1);
-        return;
-    }
+/* The next block of a range: `rows` rows of `n` elements, job->inner apart, all
+   with the draws from `draw` on (counted without the offset). */
+typedef struct {
+    int64_t draw, n, rows;
+} fd_block;
+
+ALWAYS_INLINE fd_block next_block(const fd_job *job, int64_t begin, int64_t end) {
+    if (job->shared == 1) return (fd_block){begin, end - begin, 1};
     const int64_t inner = job->inner, period = job->shared * inner;
-    while (begin < end) {
-        int64_t outer = begin / period, within = begin % period;
-        int64_t row = within / inner, i = within % inner;
-        int64_t n = least(inner - i, end - begin);
-        int64_t rows = n == inner ? least(job->shared - row, (end - begin) / inner) : 1;
-        block(job, s, begin, outer * inner + i, n, rows);
-        begin += rows * n;
-    }
+    int64_t outer = begin / period, within = begin % period;
+    int64_t row = within / inner, i = within % inner;
+    int64_t n = least(inner - i, end - begin);
+    int64_t rows = n == inner ? least(job->shared - row, (end - begin) / inner) : 1;
+    return (fd_block){outer * inner + i, n, rows};
 }
 
 /* Bit strings: bit p of the draws that were decided. */
@@ -53,30 +54,54 @@ ALWAYS_INLINE void put_bits(uint64_t *bits, int64_t p, uint64_t value) {
     word[1] |= value >> 1 >> (63 - shift);
 }
 
-/* Keep bits of draws from `draw` on; the first is bit `draw % 8`. */
-ALWAYS_INLINE int64_t decide(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
-                             uint64_t bits[TILE_WORDS]) {
-    uint64_t first = job->offset + (uint64_t)draw;
-    uint64_t block = first / DIGITS_PER_BLOCK;
-    int64_t skip = (int64_t)(first % DIGITS_PER_BLOCK), words = (n + skip + 63) / 64;
-    for (int64_t j = 0; j < words; j++)
-        bits[j] = keep64(s, block + (uint64_t)(8 * j), job->threshold);
-    bits[words] = 0;
-    return skip;
+/* Draws that were decided together: bit p of `bits` is draw `draw - skip + p`. */
+typedef struct {
+    int64_t draw, n, skip;
+    uint64_t bits[TILE_WORDS];
+} fd_window;
+
+/* Place of `draw` in the window; at least n <= TILE draws follow. Where they are
+   not there yet, as many as fit are decided at once, up to draw `last`. */
+ALWAYS_INLINE int64_t window_at(fd_window *w, const fd_job *job, const fd_stream *s, int64_t draw,
+                                int64_t n, int64_t last) {
+    if (draw < w->draw || draw + n > w->draw + w->n) {
+        uint64_t first = job->offset + (uint64_t)draw;
+        uint64_t block = first / DIGITS_PER_BLOCK;
+        w->draw = draw;
+        w->n = least(TILE, last - draw);
+        w->skip = (int64_t)(first % DIGITS_PER_BLOCK);
+        int64_t words = (w->n + w->skip + 63) / 64, j = 0;
+        for (; j + GROUP <= words; j += GROUP)
+            keep_group(s, block + (uint64_t)(8 * j), job->threshold, w->bits + j);
+        for (; j < words; j++)
+            w->bits[j] = keep_word(s, block + (uint64_t)(8 * j), job->threshold);
+        w->bits[words] = 0;
+    }
+    return draw - w->draw + w->skip;
 }
 
-/* The first `n` bits from `p` on, over and over: `count` bits in `out`. */
-static void repeat_bits(const uint64_t *bits, int64_t p, int64_t n, int64_t count,
-                        uint64_t out[TILE_WORDS]) {
-    memset(out, 0, sizeof(uint64_t) * TILE_WORDS);
-    for (int64_t j = 0; j < n; j += 64) {
-        uint64_t word = bits_at(bits, p + j);
-        out[j / 64] = n - j < 64 ? word & ((UINT64_C(1) << (n - j)) - 1) : word;
+/* The `n` bits from `p` on, over and over: `count` bits in `out`. */
+ALWAYS_INLINE void repeat_bits(const uint64_t *bits, int64_t p, int64_t n, int64_t count,
+                               uint64_t *out) {
+    uint64_t period[TILE_WORDS];
+    if (n < 64) {
+        unsigned __int128 few = bits_at(bits, p) & ((UINT64_C(1) << n) - 1);
+        for (; n < 64; n *= 2) few |= few << n;
+        period[0] = (uint64_t)few;
+        period[1] = (uint64_t)(few >> 64);
+    } else {
+        for (int64_t j = 0; j < n; j += 64) period[j / 64] = bits_at(bits, p + j);
     }
-    /* Doubled until full. A word read past `n` holds the repetition's bits, or
-       zeros that are filled in later. */
-    for (; n < count; n *= 2)
-        for (int64_t j = 0; j < least(n, count - n); j += 64) put_bits(out, n + j, bits_at(out, j));
+    /* Where the last word ends within, the first one begins anew. */
+    if (n % 64) period[n / 64] &= (UINT64_C(1) << (n % 64)) - 1;
+    period[(n + 63) / 64] = 0;
+    period[(n + 63) / 64 + 1] = 0;
+    put_bits(period, n, period[0]);
+    for (int64_t j = 0, at = 0; j < count; j += 64) {
+        *out++ = bits_at(period, at);
+        at += 64;
+        at -= at >= n ? n : 0;
+    }
 }
 
 /* Draws of `shared` neighbouring elements each, `skip` elements into the first. */
@@ -93,13 +118,14 @@ static void stretch_bits(const uint64_t *bits, int64_t p, int64_t shared, int64_
 
 /* What a kernel does to elements [e, e + n) with n <= 64 by the low n bits of
    `keep`, and to a run of elements that are all kept or all dropped. */
-typedef void select_fn(const fd_job *job, int64_t e, int64_t n, uint64_t keep);
+typedef void select_fn(const fd_job *job, int64_t e, int64_t n, fd_keep keep);
+typedef void each_fn(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw, int64_t n);
 typedef void run_fn(const fd_job *job, int64_t e, int64_t n, int keep);
 
 ALWAYS_INLINE void select_bits(const fd_job *job, int64_t e, int64_t n, const uint64_t *bits,
-                               int64_t p, select_fn *select) {
-    for (; n >= 64; n -= 64, e += 64, p += 64) select(job, e, 64, bits_at(bits, p));
-    if (n) select(job, e, n, bits_at(bits, p));
+                               select_fn *select) {
+    for (; n >= 64; n -= 64, e += 64) select(job, e, 64, keep_of(*bits++));
+    if (n) select(job, e, n, keep_of(*bits));
 }
 
 /* One draw an element: decided and selected in one go. Between generator and
@@ -110,68 +136,105 @@ ALWAYS_INLINE void select_each(const fd_job *job, const fd_stream *s, int64_t e,
     uint64_t block = first / DIGITS_PER_BLOCK;
     int skip = (int)(first % DIGITS_PER_BLOCK);
     if (skip == 0) {
-        for (; n >= 64; n -= 64, e += 64, block += 8)
-            select(job, e, 64, keep64(s, block, job->threshold));
-        if (n) select(job, e, n, keep64(s, block, job->threshold));
-        return;
+        fd_digits digits[GROUP];
+        for (; n >= 64 * GROUP; n -= 64 * GROUP, block += 8 * GROUP) {
+            philox_digits(s, block, digits, GROUP);
+            if (UNLIKELY(must_settle(s, block, job->threshold, digits, GROUP))) {
+                fd_words settled = settle(s, block, job->threshold, GROUP);
+                for (int g = 0; g < GROUP; g++, e += 64)
+                    select(job, e, 64, keep_of(settled.word[g]));
+                continue;
+            }
+#pragma GCC unroll 8
+            for (int g = 0; g < GROUP; g++, e += 64)
+                select(job, e, 64, compare(digits[g], job->threshold >> 16));
+        }
     }
-    uint64_t now = keep64(s, block, job->threshold);
+    uint64_t words[GROUP + 1];
+    words[0] = keep_word(s, block, job->threshold);
+    for (; n >= 64 * GROUP; n -= 64 * GROUP) {
+        keep_group(s, block += 8, job->threshold, words + 1);
+        block += 8 * (GROUP - 1);
+        for (int g = 0; g < GROUP; g++, e += 64)
+            select(job, e, 64, keep_of(bits_at(words + g, skip)));
+        words[0] = words[GROUP];
+    }
     for (; n > 0; n -= 64, e += 64) {
-        uint64_t next = keep64(s, block += 8, job->threshold);
-        uint64_t keep = now >> skip | next << (64 - skip);
+        words[1] = n > 64 - skip ? keep_word(s, block += 8, job->threshold) : 0;
+        fd_keep keep = keep_of(bits_at(words, skip));
         if (n >= 64)
             select(job, e, 64, keep);
         else
             select(job, e, n, keep);
-        now = next;
+        words[0] = words[1];
     }
 }
 
-ALWAYS_INLINE void select_block(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
-                                int64_t n, int64_t rows, select_fn *select) {
-    uint64_t bits[TILE_WORDS], tile[TILE_WORDS];
-    if (rows == 1) {
-        select_each(job, s, e, draw, n, select);
-    } else if (n <= TILE / 2) {
-        /* Short rows: several are one long row. */
-        int64_t total = rows * n, count = least(total, TILE / n * n);
-        int64_t p = decide(job, s, draw, n, bits);
-        repeat_bits(bits, p, n, count, tile);
-        for (int64_t done = 0; done < total; done += count)
-            select_bits(job, e + done, least(count, total - done), tile, 0, select);
-    } else {
-        for (int64_t i = 0; i < n; i += TILE) {
-            int64_t width = least(TILE, n - i), p = decide(job, s, draw + i, width, bits);
-            for (int64_t row = 0; row < rows; row++)
-                select_bits(job, e + row * job->inner + i, width, bits, p, select);
+ALWAYS_INLINE void select_rows(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
+                               select_fn *select, each_fn *each) {
+    const int64_t inner = job->inner, period = job->shared * inner;
+    const int64_t last = ((end - 1) / period + 1) * inner;
+    fd_window window;
+    uint64_t tile[TILE_WORDS];
+    window.n = window.draw = 0;
+    while (begin < end) {
+        fd_block b = next_block(job, begin, end);
+        if (b.rows == 1) {
+            each(job, s, begin, b.draw, b.n);
+        } else if (b.n <= TILE / 2) {
+            /* Short rows: several are one long row. */
+            int64_t total = b.rows * b.n, count = least(total, TILE / b.n * b.n);
+            int64_t p = window_at(&window, job, s, b.draw, b.n, last);
+            repeat_bits(window.bits, p, b.n, count, tile);
+            for (int64_t done = 0; done < total; done += count)
+                select_bits(job, begin + done, least(count, total - done), tile, select);
+        } else {
+            for (int64_t i = 0; i < b.n; i += TILE) {
+                int64_t width = least(TILE, b.n - i);
+                int64_t p = window_at(&window, job, s, b.draw + i, width, last);
+                for (int64_t j = 0; j < width; j += 64) tile[j / 64] = bits_at(window.bits, p + j);
+                for (int64_t row = 0; row < b.rows; row++)
+                    select_bits(job, begin + row * inner + i, width, tile, select);
+            }
         }
+        begin += b.rows * b.n;
     }
 }
 
 /* inner == 1: every draw decides `shared` neighbouring elements. */
 ALWAYS_INLINE void select_runs(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
                                select_fn *select, run_fn *run) {
-    const int64_t shared = job->shared;
-    uint64_t bits[TILE_WORDS], tile[TILE_WORDS];
+    const int64_t shared = job->shared, last = (end - 1) / shared + 1;
+    fd_window window;
+    uint64_t tile[TILE_WORDS];
+    window.n = window.draw = 0;
     while (begin < end) {
         int64_t draw = begin / shared, skip = begin % shared;
-        int64_t draws = least(TILE, (end - 1) / shared + 1 - draw);
-        if (shared < 64) {
-            draws = least(draws, TILE / shared);
-            int64_t n = least(end - begin, draws * shared - skip);
-            int64_t p = decide(job, s, draw, draws, bits);
-            stretch_bits(bits, p, shared, skip, n, tile);
-            select_bits(job, begin, n, tile, 0, select);
-            begin += n;
-            continue;
-        }
-        int64_t p = decide(job, s, draw, draws, bits);
-        for (; draws > 0; draws--, p++, skip = 0) {
+        if (shared >= 64) {
+            int64_t p = window_at(&window, job, s, draw, 1, last);
             int64_t n = least(shared - skip, end - begin);
-            run(job, begin, n, (int)(bits[p / 64] >> (p % 64) & 1));
+            run(job, begin, n, (int)(window.bits[p / 64] >> (p % 64) & 1));
+            begin += n;
+        } else {
+            int64_t draws = least(TILE / shared, last - draw);
+            int64_t n = least(draws * shared - skip, end - begin);
+            int64_t p = window_at(&window, job, s, draw, draws, last);
+            stretch_bits(window.bits, p, shared, skip, n, tile);
+            select_bits(job, begin, n, tile, select);
             begin += n;
         }
     }
+}
+
+/* Every geometry by the walk that fits it. */
+ALWAYS_INLINE void select_all(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
+                              select_fn *select, each_fn *each, run_fn *run) {
+    if (job->shared == 1)
+        each(job, s, begin, begin, end - begin);
+    else if (job->inner == 1)
+        select_runs(job, s, begin, end, select, run);
+    else
+        select_rows(job, s, begin, end, select, each);
 }
 
 #endif

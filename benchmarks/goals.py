@@ -1,0 +1,77 @@
+"""What has to be reached: DESIGN's numbers, each in this one place.
+
+A goal goes into a result's row: its name, and the least or the most that the
+row's figure may be.
+"""
+
+from __future__ import annotations
+
+from benchmarks import machine
+
+LARGE, IN_CACHE = 2**20, 2**18
+
+# Backend and instruction set: share of the copy for large n, and in the cache.
+_SHARES = {
+    ("cython", "avx512"): (0.9, 0.4),
+    ("cython", "avx2"): (0.4, 0.4),
+    ("numba", None): (0.4, 0.2),
+}
+
+
+def share(backend: str, n: int, isa: str | None = None) -> dict:
+    """Share of the copy; nothing is asked of small arrays or of other processors."""
+    isa = (isa or machine.isa()) if backend == "cython" else None
+    if n < IN_CACHE or (backend, isa) not in _SHARES:
+        return {}
+    least = _SHARES[backend, isa][n < LARGE]
+    where = "n >= 2^20" if n >= LARGE else "n = 2^18"
+    name = " ".join(filter(None, (backend, isa)))
+    return {"goal": f"{name}: share of the copy, {where}", "least": least}
+
+
+def growth(backend: str) -> dict:
+    """From 2^20 to 2^26 the share does not fall; 0.05 is what such a quotient is uncertain by."""
+    return {"goal": f"{backend}: share at 2^26 over share at 2^20", "least": 0.95}
+
+
+def times_faster(backend: str, package: str) -> dict:
+    """Than a peer, element-wise at 2^20."""
+    least = {"torch": 50, "numpy": 10}.get(package)
+    if backend != "cython" or least is None:
+        return {}
+    return {"goal": f"{backend}: times as fast as {package}, element-wise forward", "least": least}
+
+
+def beside_blas(backend: str, size: str) -> dict:
+    return {"goal": f"{backend}: matmul and dropout in turn, {size}, over both alone", "most": 1.15}
+
+
+def small_mask(backend: str) -> dict:
+    return {"goal": f"{backend}: mask.apply(x) over x * m, 1,000 elements", "most": 6}
+
+
+def small_call(backend: str) -> dict:
+    return {"goal": f"{backend}: dropout over NumPy's idiom, 1,000 elements", "most": 1}
+
+
+def import_time() -> dict:
+    return {"goal": "import fastdrop over import numpy, ms", "most": 60}
+
+
+def numba_imported() -> dict:
+    return {"goal": "Numba is imported by import fastdrop (0 is no)", "most": 0}
+
+
+def peak_memory(backend: str) -> dict:
+    return {"goal": f"{backend}: peak memory beyond the outputs, MiB", "most": 4}
+
+
+def standard_errors(backend: str) -> dict:
+    return {"goal": f"{backend}: P(drop), standard errors away from the rate", "most": 4.5}
+
+
+def met(row: dict) -> bool | None:
+    """Whether a row reaches its goal; None where it has none."""
+    if "least" in row:
+        return row["figure"] >= row["least"]
+    return row["figure"] <= row["most"] if "most" in row else None

@@ -1,0 +1,31 @@
+"""One question of the README each: how it is measured, its goal and its table.
+
+A section's module has ``TITLE``; ``measure(quick, threads)``, which gives rows
+(flat, JSON-able dicts) and measures in fresh processes; and ``tables(rows)``,
+which gives the tables as ``(header, lines)``. A row that has a goal names it
+in ``goal``, with its ``figure`` and the ``least`` or the ``most`` it may be.
+"""
+
+from benchmarks.sections import (
+    against_peers,
+    beside_blas,
+    copy_share,
+    drop_rates,
+    import_time,
+    instruction_sets,
+    peak_memory,
+    small_arrays,
+)
+
+SECTIONS = {
+    "copy": copy_share,
+    "isa": instruction_sets,
+    "peers": against_peers,
+    "blas": beside_blas,
+    "small": small_arrays,
+    "import": import_time,
+    "memory": peak_memory,
+    "rates": drop_rates,
+}
+
+__all__ = ["SECTIONS"]

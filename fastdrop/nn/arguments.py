@@ -1,0 +1,31 @@
+"""What layers, optimisers and training take for a count or a number."""
+
+from __future__ import annotations
+
+from math import inf
+from numbers import Real
+from operator import index
+from typing import Any
+
+
+def check_count(value: Any, name: str, where: str) -> int:
+    """`value` as an int of at least 1."""
+    try:
+        count = index(value)
+    except TypeError:
+        raise TypeError(f"{where}: {name} must be an int, got {value!r}") from None
+    if count < 1:
+        raise ValueError(f"{where}: {name} must be at least 1, got {count}")
+    return count
+
+
+def check_number(value: Any, name: str, where: str, below: float = inf) -> float:
+    """`value` as a float of [0, below)."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{where}: {name} must be a number, got {value!r}")
+    number = float(value)
+    # Written so that NaN fails.
+    if not 0.0 <= number < below:
+        limit = "finite and at least 0" if below == inf else f"in [0, {below:g})"
+        raise ValueError(f"{where}: {name} must be {limit}, got {value!r}")
+    return number

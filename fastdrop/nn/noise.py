@@ -1,0 +1,104 @@
+"""Layers that are noise in training and nothing at all afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdrop.functional import dropout
+from fastdrop.layout import check_axes
+from fastdrop.mask import Mask, MaskStream
+from fastdrop.nn.layer import Layer, Shape
+from fastdrop.nn.sources import Sources
+from fastdrop.rates import check_rate
+from fastdrop.rng import source
+
+
+class Dropout(Layer):
+    """Inverted dropout in training, the identity otherwise.
+
+    Parameters
+    ----------
+    rate : float or array_like of float, default 0.5
+        Probability of dropping, in [0, 1]; an array as in `fastdrop.dropout`.
+    shared_axes : int or tuple of int, default ()
+        Axes along which one draw is shared; 0 shares it over the batch.
+    rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
+        Where the masks come from; by default from the `Sequential` around it,
+        or else fresh entropy. An int or a SeedSequence starts a `MaskStream`,
+        which the layer goes on drawing from.
+
+    Attributes
+    ----------
+    mask : Mask or None
+        The recipe of the last forward pass with ``training=True``, and all
+        that the layer remembers; None after one with ``training=False``.
+        ``mask.keep()`` says which units were kept.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `rate` or `rng` is of a wrong kind or out of its range.
+    numpy.exceptions.AxisError
+        In the first call, if a shared axis is not one of the input.
+
+    Notes
+    -----
+    Forward is ``mask.apply(x)`` and backward ``mask.apply(dy)``: a diagonal
+    operator is its own adjoint.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple
+    way to prevent neural networks from overfitting", JMLR 15, 2014.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> layer = fastdrop.nn.Dropout(0.5, rng=0)
+    >>> x = np.ones((2, 4), np.float32)
+    >>> y = layer.forward(x, training=True)
+    >>> bool((layer.backward(x) == y).all())
+    True
+    >>> layer.forward(x, training=False) is x
+    True
+    """
+
+    def __init__(
+        self,
+        rate: Any = 0.5,
+        shared_axes: int | tuple[int, ...] = (),
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__()
+        self.rate = check_rate(rate, self.where)
+        self.shared_axes = shared_axes
+        self.mask: Mask | None = None
+        source(rng, self.where)  # raises for what is no rng
+        # The functional calls start a new stream for every int: the same mask
+        # at every step. A layer goes on.
+        lasting = (type(None), MaskStream, np.random.Generator, np.random.BitGenerator)
+        self._own = rng if isinstance(rng, lasting) else MaskStream(rng)
+        self._rng = self._own
+
+    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
+        check_axes(self.shared_axes, len(input_shape), self.where)
+        if self._own is None:
+            self._rng = MaskStream() if sources is None else sources.masks
+        return input_shape
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        if not training:
+            self.mask = None
+            return x
+        if self._rng is None:
+            self.build(x.shape, x.dtype)
+        y, self.mask = dropout(
+            x, self.rate, rng=self._rng, shared_axes=self.shared_axes, return_mask=True
+        )
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return dy if self.mask is None else self.mask.apply(dy)
