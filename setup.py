@@ -8,12 +8,13 @@ is an error.
 
 import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
 SIMD = Path("fastdrop/kernels/simd")
 
@@ -24,33 +25,55 @@ FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISA_FLAGS = {"baseline": []}
 if X86:
-    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2", "-mprfchw"]
-    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mprfchw"]
+    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2"]
+    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq"]
     ISA_FLAGS["avx512"] += ["-mavx512vl", "-mprefer-vector-width=512"]
 
 
+KERNELS = "fastdrop.kernels.cython_kernels"
+OPENMP = "fastdrop.kernels.openmp_team"
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void) {
+    int threads = 0;
+    #pragma omp parallel num_threads(2) reduction(+ : threads)
+    threads += 1;
+    return threads < 1 || omp_get_max_threads() < 1;
+}
+"""
+
+
 class BuildKernels(build_ext):
-    """Builds the extension where there is a compiler, the core once per ISA."""
+    """Builds what the compiler at hand can build, the core once per ISA."""
 
     def build_extensions(self):
-        if not self.compiles("int main(void) { return 0; }"):
+        if not self.runs("int main(void) { return 0; }"):
             print("fastdrop: no C compiler; installing without the extension (Numba computes)")
             self.extensions = []
             return
-        print(f"fastdrop: kernels for {', '.join(ISA_FLAGS)}")
+        flags = next((f for f in (["-fopenmp"], []) if self.runs(OPENMP_PROBE, f)), None)
+        print(f"fastdrop: kernels for {', '.join(ISA_FLAGS)}; OpenMP {'yes' if flags else 'no'}")
+        for ext in list(self.extensions):
+            if ext.name == OPENMP and flags is None:
+                self.extensions.remove(ext)
+            elif ext.name == OPENMP:
+                ext.extra_compile_args += flags
+                ext.extra_link_args += flags
         super().build_extensions()
 
     def build_extension(self, ext):
-        for isa, flags in ISA_FLAGS.items():
-            folder = Path(self.build_temp) / isa
-            ext.extra_objects += self.compiler.compile(
-                [str(SIMD / "masks.c")],
-                output_dir=str(folder),
-                extra_postargs=[*FLAGS, *flags, f"-DFASTDROP_ISA={isa}"],
-            )
+        if ext.name == KERNELS:
+            ext.extra_objects = [obj for isa in ISA_FLAGS for obj in self.compile_core(isa)]
         super().build_extension(ext)
 
-    def compiles(self, source, flags=()):
+    def compile_core(self, isa):
+        return self.compiler.compile(
+            [str(SIMD / "masks.c")],
+            output_dir=str(Path(self.build_temp) / isa),
+            extra_postargs=[*FLAGS, *ISA_FLAGS[isa], f"-DFASTDROP_ISA={isa}"],
+        )
+
+    def runs(self, source, flags=()):
         """Whether a program compiles, links and runs."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.c"
@@ -60,25 +83,30 @@ class BuildKernels(build_ext):
                 program = str(Path(folder) / "probe")
                 self.compiler.link_executable(objects, program, extra_postargs=list(flags))
                 return subprocess.run([program], timeout=30).returncode == 0
-            except Exception:
+            except (CompileError, LinkError, OSError, subprocess.SubprocessError):
                 return False
 
 
-def extensions():
-    import numpy
+def extension(name, sources, macros=()):
+    return Extension(
+        name,
+        sources,
+        depends=[str(path) for path in SIMD.iterdir()],
+        include_dirs=["fastdrop/kernels", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *macros],
+        extra_compile_args=[*FLAGS],
+        extra_link_args=["-pthread"],
+    )
 
-    return [
-        Extension(
-            "fastdrop.kernels.cython_kernels",
+
+setup(
+    ext_modules=[
+        extension(
+            KERNELS,
             ["fastdrop/kernels/cython_kernels.pyx", str(SIMD / "isa.c"), str(SIMD / "team.c")],
-            depends=[*map(str, SIMD.iterdir())],
-            include_dirs=["fastdrop/kernels", numpy.get_include()],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
-            + [("FASTDROP_X86", None)] * X86,
-            extra_compile_args=FLAGS,
-            extra_link_args=["-pthread"],
-        )
-    ]
-
-
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+            [("FASTDROP_X86", None)] * X86,
+        ),
+        extension(OPENMP, ["fastdrop/kernels/openmp_team.pyx"]),
+    ],
+    cmdclass={"build_ext": BuildKernels},
+)

@@ -6,7 +6,6 @@ arrays, `Mask` and `MaskStream` are the recipes, `fastdrop.nn` trains networks.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 from fastdrop.functional import (
@@ -47,7 +46,7 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"fastdrop.{name}")
     if name == "__version__":
-        return version("fastdrop")
+        return import_module("importlib.metadata").version("fastdrop")
     raise AttributeError(f"module 'fastdrop' has no attribute {name!r}")
 
 

@@ -48,13 +48,15 @@ def prepare(
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Operands ``(*inputs, target)`` that a kernel takes, and the result's array.
 
-    The arrays were checked, and the inputs are of one shape and dtype. Where
+    The arrays were checked; one input or two, of one shape and dtype. Where
     `out` is not fit for a kernel or overlaps an input in part, the target is
     an array aside, as for NumPy's ufuncs; `finish` then fills the result. All
     that is allocated is allocated here, before anything is drawn.
     """
     dtype = inputs[0].dtype
-    if all(map(_is_direct, inputs)):
+    if out is not None:
+        out = np.asarray(out)
+    if _is_direct(inputs[0]) and _is_direct(inputs[-1]):
         if out is None:
             out = np.empty(inputs[0].shape, dtype)
             return (*inputs, out), out
@@ -68,12 +70,14 @@ def prepare(
     return (*operands, np.empty(out.shape, working)), out
 
 
-def finish(operands: tuple[np.ndarray, ...], result: np.ndarray) -> np.ndarray:
-    """The result, once a kernel has filled the operands' target."""
+def finish(
+    operands: tuple[np.ndarray, ...], result: np.ndarray, out: np.ndarray | None
+) -> np.ndarray:
+    """The result, once a kernel has filled the operands' target; `out` where one was given."""
     if operands[-1] is not result:
         with np.errstate(all="ignore"):
             np.copyto(result, operands[-1], casting="same_kind")
-    return result
+    return result if out is None else out
 
 
 def _is_direct(array: np.ndarray) -> bool:

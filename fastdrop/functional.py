@@ -309,7 +309,7 @@ def _noise(
         operands, result = prepare(out, x)
         mask = kind.of(x.shape, rate, axes, *draw())
         mask.write_forward(*operands)
-        y = finish(operands, result)
+        y = finish(operands, result, out)
     else:
         mask = kind.of(x.shape, 0.0, axes, 0, 0)
         y = x if out is None else out

@@ -39,12 +39,9 @@ class Layout(NamedTuple):
 
 def check_shape(shape: Any, where: str) -> tuple[int, ...]:
     """`shape` as a tuple of ints, from an int or a sequence of them."""
-    try:
-        sizes = (index(shape),) if hasattr(shape, "__index__") else tuple(map(index, shape))
-    except TypeError:
-        raise TypeError(
-            f"{where}: shape must be an int or a sequence of ints, got {shape!r}"
-        ) from None
+    sizes = _ints(shape)
+    if sizes is None:
+        raise TypeError(f"{where}: shape must be an int or a sequence of ints, got {shape!r}")
     if any(size < 0 for size in sizes):
         raise ValueError(f"{where}: shape must hold no negative size, got {sizes}")
     return sizes
@@ -54,10 +51,9 @@ def check_axes(axes: Any, ndim: int, where: str) -> tuple[int, ...]:
     """`axes` as ascending axes of 0 to ndim - 1, from an int or several."""
     if isinstance(axes, tuple) and not axes:
         return ()
-    try:
-        given = (index(axes),) if hasattr(axes, "__index__") else tuple(map(index, axes))
-    except TypeError:
-        raise TypeError(f"{where}: shared_axes must be an int or several, got {axes!r}") from None
+    given = _ints(axes)
+    if given is None:
+        raise TypeError(f"{where}: shared_axes must be an int or several, got {axes!r}")
     for axis in given:
         if not -ndim <= axis < ndim:
             raise np.exceptions.AxisError(
@@ -68,6 +64,18 @@ def check_axes(axes: Any, ndim: int, where: str) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise ValueError(f"{where}: shared_axes must name each axis once, got {axes!r}")
     return found
+
+
+def _ints(value: Any) -> tuple[int, ...] | None:
+    """One int, or several, as a tuple; None for anything else."""
+    try:
+        return (index(value),)
+    except TypeError:
+        pass
+    try:
+        return tuple(map(index, value))
+    except TypeError:
+        return None
 
 
 @lru_cache(maxsize=1024)

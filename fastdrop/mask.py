@@ -149,7 +149,7 @@ class Mask(Recipe):
             check_out(out, x, where)
         operands, result = prepare(out, x, y)
         self._write_blend(*operands)
-        return finish(operands, result)
+        return finish(operands, result, out)
 
     def write(self, x, out):
         self._write_affine(x, out, self.scale, -0.0, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from operator import index
 from typing import Any, Self
@@ -140,7 +140,7 @@ class Recipe:
             check_out(out, x, where)
         operands, result = prepare(out, x)
         write(*operands)
-        return finish(operands, result)
+        return finish(operands, result, out)
 
     def _check_operand(self, x: Any, where: str, name: str) -> np.ndarray:
         x = check_array(x, where, name)
@@ -188,7 +188,7 @@ class Recipe:
     def _place(self):
         return self._shape, self._shared_axes, self._key, self._stream, self._offset
 
-    def _calls(self, *arrays: np.ndarray) -> Iterator[tuple]:
+    def _calls(self, *arrays: np.ndarray) -> Iterable[tuple]:
         """Split the work into kernel calls: ``(arrays, place, (first, count))``.
 
         The place is (outer, shared, inner, key, stream, offset), as kernels
@@ -196,17 +196,17 @@ class Recipe:
         is one call on the whole arrays.
         """
         _, draws, outer, shared, inner, loops = self._layout
-        if arrays[0].size == 0:
-            return
-        if not loops:
-            place = outer, shared, inner, self._key, self._stream, self._offset
-            yield arrays, place, (0, draws)
-            return
-        size = outer * shared * inner
+        place = outer, shared, inner, self._key, self._stream, self._offset
+        if loops:
+            return self._slabs(arrays, place)
+        return ((arrays, place, (0, draws)),) if outer else ()
+
+    def _slabs(self, arrays: tuple[np.ndarray, ...], place: tuple[int, ...]) -> Iterator[tuple]:
+        outer, shared, inner, *_, offset = place
+        size, count = outer * shared * inner, outer * inner
         for start, first in zip(range(0, arrays[0].size, size), self._layout.firsts(), strict=True):
             parts = [array.reshape(-1)[start : start + size] for array in arrays]
-            place = outer, shared, inner, self._key, self._stream, self._offset + first
-            yield parts, place, (first, outer * inner)
+            yield parts, (*place[:-1], offset + first), (first, count)
 
     def _cycle(self, values: np.ndarray, first: int, count: int) -> np.ndarray:
         """Values of each rate for `count` draws from `first` on, as kernels take

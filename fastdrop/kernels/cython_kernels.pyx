@@ -58,8 +58,9 @@ cdef extern from "simd/masks.h" nogil:
 
 cdef extern from "simd/team.h" nogil:
     ctypedef void fd_work(const void *job, int64_t begin, int64_t end) noexcept
-    void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain,
-                     int threads) noexcept
+    ctypedef void fd_team(fd_work *work, const void *job, int64_t n, int64_t grain,
+                          int threads) noexcept
+    fd_team fd_team_run
 
 PHILOX_MULTIPLIERS = (PHILOX_M0, PHILOX_M1)
 PHILOX_INCREMENTS = (PHILOX_W0, PHILOX_W1)
@@ -110,6 +111,35 @@ def _choose_isa():
 _choose_isa()
 
 
+cdef fd_team *team = fd_team_run
+cdef str team_in_use = "pool"
+
+
+def team_name():
+    """Whose threads compute: "pool" or "openmp"."""
+    return team_in_use
+
+
+def _choose_team():
+    global team, team_in_use
+    name = os.environ.get("FASTDROP_TEAM") or "pool"
+    if name not in ("pool", "openmp"):
+        raise ValueError(f"FASTDROP_TEAM must be one of pool, openmp, got {name!r}")
+    if name == "openmp":
+        try:
+            from fastdrop.kernels import openmp_team
+        except ImportError as error:
+            raise ImportError(
+                "FASTDROP_TEAM=openmp: the compiler that built fastdrop had no OpenMP; "
+                "unset it, or install one that has and build again"
+            ) from error
+        team = <fd_team *><size_t>openmp_team.ADDRESS
+    team_in_use = name
+
+
+_choose_team()
+
+
 cdef inline int real_of(cnp.ndarray x) noexcept:
     return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
 
@@ -120,7 +150,7 @@ cdef inline void run(fd_range *work, fd_job *job, int64_t n, int threads) noexce
             work(job, 0, n)
         return
     with nogil:
-        fd_team_run(<fd_work *>work, job, n, GRAIN, threads)
+        team(<fd_work *>work, job, n, GRAIN, threads)
 
 
 cdef inline fd_job job_of(

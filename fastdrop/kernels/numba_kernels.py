@@ -24,7 +24,7 @@ DIGIT_BITS = 16
 
 _M0, _M1 = (np.uint64(m) for m in PHILOX_MULTIPLIERS)
 _I0, _I1 = (np.uint64(i) for i in PHILOX_INCREMENTS)
-_LOW, _HALF, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(1)
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _COMPANION = np.uint64(1 << 63)
 _DIGIT, _DIGIT_MASK = np.uint64(DIGIT_BITS), np.uint64(0xFFFF)
 _KEPT, _DROPPED = np.uint16(0xFFFF), np.uint16(0)
@@ -37,7 +37,6 @@ _TILE = _WINDOW // 2
 _LANES = 32
 _TILE_SIZE = 2 * _TILE + _LANES  # a tile begins and ends with whole rows
 _GROUP = 32  # blocks that are generated together
-_PIECE = 1024  # digits that are searched together for ties
 
 
 def _jit(function=None, **options):
@@ -133,17 +132,25 @@ def _settle(digits, count, key, stream, block, threshold):
     low, high = threshold & _DIGIT_MASK, np.uint16(threshold >> _DIGIT)
     if low == 0:
         return high
-    # A tie comes once in 65,536 digits: few pieces have to be looked through.
-    for begin in range(0, count, _PIECE):
-        piece, nearest = digits[begin : min(begin + _PIECE, count)], _KEPT
-        for j in range(piece.size):
-            nearest = min(nearest, np.uint16(piece[j] ^ high))
-        if nearest == 0:
-            for j in range(piece.size):
-                if piece[j] == high:
-                    kept = _companion(key, stream, block, begin + j) >= low
-                    piece[j] = _KEPT if kept else _DROPPED
+    # One digit in 65,536 ties: look for it in pieces, and then in pieces of these.
+    for begin in range(0, count, 1024):
+        end = min(begin + 1024, count)
+        if _any_tie(digits[begin:end], high):
+            for first in range(begin, end, 64):
+                if _any_tie(digits[first : first + 64], high):
+                    for j in range(first, first + 64):
+                        if digits[j] == high:
+                            kept = _companion(key, stream, block, j) >= low
+                            digits[j] = _KEPT if kept else _DROPPED
     return max(high, np.uint16(1))
+
+
+@_jit
+def _any_tie(digits, high):
+    nearest = _KEPT
+    for j in range(digits.size):
+        nearest = min(nearest, np.uint16(digits[j] ^ high))
+    return nearest == 0
 
 
 @_jit

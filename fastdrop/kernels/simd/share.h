@@ -21,6 +21,12 @@ typedef struct {
     } member[TEAM_MOST];
 } fd_share;
 
+/* One thread, by the same grain. */
+static inline void share_alone(fd_work *work, const void *job, int64_t n, int64_t grain) {
+    for (int64_t begin = 0; begin < n; begin += grain)
+        work(job, begin, n - begin < grain ? n : begin + grain);
+}
+
 static inline int64_t share_start(const fd_share *share, int member) {
     return share->parts * member / share->threads;
 }

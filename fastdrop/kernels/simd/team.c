@@ -107,8 +107,7 @@ void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain, int t
     if (threads > TEAM_MOST) threads = TEAM_MOST;
     /* One call at a time has the workers; others do their own work. */
     if (threads < 2 || n <= grain || atomic_flag_test_and_set(&pool.busy)) {
-        for (int64_t begin = 0; begin < n; begin += grain)
-            work(job, begin, n - begin < grain ? n : begin + grain);
+        share_alone(work, job, n, grain);
         return;
     }
     hire(threads - 1);

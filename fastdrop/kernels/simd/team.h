@@ -12,7 +12,7 @@ typedef void fd_work(const void *job, int64_t begin, int64_t end);
    once, and in a forked child, where the caller does all of it. */
 void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain, int threads);
 
-/* Who else may do it: OpenMP's threads instead of our own (see team.c). */
+/* What does that: the pool of team.c, or OpenMP's threads (team_openmp.h). */
 typedef void fd_team(fd_work *work, const void *job, int64_t n, int64_t grain, int threads);
 
 #endif
