@@ -7,7 +7,7 @@ rate is honoured to 2**-32; the scale is exact for the rate that is applied.
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ def check_rate(rate: Any, where: str) -> float | np.ndarray:
     """`rate` as a float or as a read-only float64 array of one or more axes."""
     # The usual type first: asking an abstract class takes ten times as long.
     if type(rate) is float or isinstance(rate, numbers.Real):
+        rate = cast(float, rate)  # or an int, a NumPy scalar, a Fraction
         # Written so that NaN fails; before the conversion, which an int may overflow.
         if not 0 <= rate <= 1:
             raise ValueError(f"{where}: rate must be in [0, 1], got {rate}")

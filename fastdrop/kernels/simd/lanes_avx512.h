@@ -1,0 +1,154 @@
+/* lanes.h for AVX-512 (F, BW, DQ, VL). */
+#ifndef FASTDROP_LANES_AVX512_H
+#define FASTDROP_LANES_AVX512_H
+
+#include <immintrin.h>
+
+/* The digits of 64 draws in natural order, and their keep bits. Bits stay in
+   mask registers, and as there are only seven of those, digits are compared
+   when their bits are needed: both together save 5 cycles for 64 elements. */
+typedef struct {
+    __m512i half[2];
+} fd_digits;
+typedef struct {
+    __mmask32 half[2];
+} fd_keep;
+
+ALWAYS_INLINE fd_keep keep_of(uint64_t word) {
+    return (fd_keep){{(__mmask32)word, (__mmask32)(word >> 32)}};
+}
+ALWAYS_INLINE uint64_t word_of(fd_keep keep) {
+    return _cvtmask32_u32(keep.half[0]) | (uint64_t)_cvtmask32_u32(keep.half[1]) << 32;
+}
+#define KEEP16(keep, j) ((__mmask16)_kshiftri_mask32((keep).half[(j) / 32], (j) % 32))
+#define KEEP8(keep, j) ((__mmask8)_kshiftri_mask32((keep).half[(j) / 32], (j) % 32))
+
+/* Words that are decided at once. Philox is a chain of ten dependent rounds;
+   with six chains side by side the multipliers are never idle (measured on
+   Zen 5: 46 cycles for 64 draws alone, 25 in sixes; eight no longer fit in the
+   registers). */
+enum { GROUP = 6 };
+
+ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *digits,
+                                 const int n) {
+    const __m512i m0 = _mm512_set1_epi64(PHILOX_M0), m1 = _mm512_set1_epi64(PHILOX_M1);
+    const __m512i lane = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+    __m512i x0[GROUP], x1[GROUP], x2[GROUP], x3[GROUP];
+#pragma GCC unroll 8
+    for (int g = 0; g < n; g++) {
+        __m512i counter = _mm512_set1_epi64((int64_t)(block + 8 * (uint64_t)g));
+        __m512i p0 = _mm512_mul_epu32(_mm512_add_epi64(counter, lane), m0);
+        x2[g] = _mm512_xor_si512(_mm512_srli_epi64(p0, 32), _mm512_set1_epi64((int64_t)s->fold2));
+        __m512i p1 = _mm512_mul_epu32(x2[g], m1);
+        x0[g] = _mm512_xor_si512(_mm512_srli_epi64(p1, 32), _mm512_set1_epi64((int64_t)s->fold0));
+        x1[g] = p1;
+        x2[g] = _mm512_xor_si512(p0, _mm512_set1_epi64((int64_t)s->fold2b));
+        x3[g] = _mm512_set1_epi64((int64_t)s->fold3);
+    }
+#pragma GCC unroll 10
+    for (int round = 2; round < PHILOX_ROUNDS; round++) {
+#pragma GCC unroll 8
+        for (int g = 0; g < n; g++) {
+            __m512i p0 = _mm512_mul_epu32(x0[g], m0), p1 = _mm512_mul_epu32(x2[g], m1);
+            /* 0x96 is the three-way xor. */
+            x0[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), x1[g],
+                                              _mm512_set1_epi64((int64_t)s->k0[round]), 0x96);
+            x1[g] = p1;
+            x2[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), x3[g],
+                                              _mm512_set1_epi64((int64_t)s->k1[round]), 0x96);
+            x3[g] = p0;
+        }
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < n; g++) {
+        __m512i x01 = _mm512_mask_shuffle_epi32(x0[g], 0xAAAA, x1[g], (_MM_PERM_ENUM)0xA0);
+        __m512i x23 = _mm512_mask_shuffle_epi32(x2[g], 0xAAAA, x3[g], (_MM_PERM_ENUM)0xA0);
+        digits[g].half[0] = _mm512_unpacklo_epi64(x01, x23);
+        digits[g].half[1] = _mm512_unpackhi_epi64(x01, x23);
+    }
+}
+
+static void digits64(const fd_stream *s, uint64_t block, uint16_t out[64]) {
+    if (UNLIKELY(!is_folded(s, block, 1))) {
+        plain_digits64(s, block, out);
+        return;
+    }
+    fd_digits digits;
+    philox_digits(s, block, &digits, 1);
+    _mm512_storeu_si512(out, digits.half[0]);
+    _mm512_storeu_si512(out + 32, digits.half[1]);
+}
+
+ALWAYS_INLINE int any_ties(const fd_digits *digits, const int n, uint32_t high) {
+    const __m512i highs = _mm512_set1_epi16((int16_t)high);
+    __mmask32 ties = 0;
+#pragma GCC unroll 8
+    for (int g = 0; g < n; g++)
+        ties |= _mm512_cmpeq_epu16_mask(digits[g].half[0], highs) |
+                _mm512_cmpeq_epu16_mask(digits[g].half[1], highs);
+    return ties != 0;
+}
+
+ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
+    const __m512i highs = _mm512_set1_epi16((int16_t)high);
+    return (fd_keep){{_mm512_cmpge_epu16_mask(digits.half[0], highs),
+                      _mm512_cmpge_epu16_mask(digits.half[1], highs)}};
+}
+
+/* a * x where kept, 0 where dropped. What is read next is fetched ahead: while
+   the draws are computed the processor does not look far enough by itself
+   (measured: 0.65 of the copy without, 0.72 with, in the third cache). */
+enum { AHEAD = 3072 };
+
+#define SCALE64(name, REAL, VECTOR, SET1, LOAD, MULTIPLY, STORE, KEEP, LANES)                      \
+    ALWAYS_INLINE void name(const REAL *x, REAL *out, fd_keep keep, REAL a) {                      \
+        const VECTOR as = SET1(a);                                                                 \
+        _Pragma("GCC unroll 8") for (int j = 0; j < 64; j += LANES) {                              \
+            _mm_prefetch((const char *)(x + j) + AHEAD, _MM_HINT_T0);                              \
+            STORE(out + j, MULTIPLY(KEEP(keep, j), LOAD(x + j), as));                              \
+        }                                                                                          \
+    }
+SCALE64(scale64_float, float, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_maskz_mul_ps,
+        _mm512_storeu_ps, KEEP16, 16)
+SCALE64(stream64_float, float, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_maskz_mul_ps,
+        _mm512_stream_ps, KEEP16, 16)
+SCALE64(scale64_double, double, __m512d, _mm512_set1_pd, _mm512_loadu_pd, _mm512_maskz_mul_pd,
+        _mm512_storeu_pd, KEEP8, 8)
+SCALE64(stream64_double, double, __m512d, _mm512_set1_pd, _mm512_loadu_pd, _mm512_maskz_mul_pd,
+        _mm512_stream_pd, KEEP8, 8)
+
+ALWAYS_INLINE void affine64_float(const float *x, float *out, fd_keep keep, float a, float b,
+                                  float c) {
+    const __m512 va = _mm512_set1_ps(a), vb = _mm512_set1_ps(b), vc = _mm512_set1_ps(c);
+#pragma GCC unroll 4
+    for (int j = 0; j < 64; j += 16) {
+        __m512 kept = _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x + j), va), vb);
+        _mm512_storeu_ps(out + j, _mm512_mask_mov_ps(vc, KEEP16(keep, j), kept));
+    }
+}
+
+ALWAYS_INLINE void affine64_double(const double *x, double *out, fd_keep keep, double a, double b,
+                                   double c) {
+    const __m512d va = _mm512_set1_pd(a), vb = _mm512_set1_pd(b), vc = _mm512_set1_pd(c);
+#pragma GCC unroll 8
+    for (int j = 0; j < 64; j += 8) {
+        __m512d kept = _mm512_add_pd(_mm512_mul_pd(_mm512_loadu_pd(x + j), va), vb);
+        _mm512_storeu_pd(out + j, _mm512_mask_mov_pd(vc, KEEP8(keep, j), kept));
+    }
+}
+
+ALWAYS_INLINE void blend64_float(const float *x, const float *y, float *out, fd_keep keep) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 64; j += 16)
+        _mm512_storeu_ps(out + j, _mm512_mask_blend_ps(KEEP16(keep, j), _mm512_loadu_ps(y + j),
+                                                       _mm512_loadu_ps(x + j)));
+}
+
+ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out, fd_keep keep) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 64; j += 8)
+        _mm512_storeu_pd(out + j, _mm512_mask_blend_pd(KEEP8(keep, j), _mm512_loadu_pd(y + j),
+                                                       _mm512_loadu_pd(x + j)));
+}
+
+#endif
