@@ -14,6 +14,9 @@
 /* Draws that are decided at once and kept in the first cache. */
 enum { TILE = 4096, TILE_WORDS = TILE / 64 + 3, RATE_TILE = 1024 };
 
+/* Neighbours with one draw, from which a loop over them pays for the branch. */
+enum { LONG_RUN = 128 };
+
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* The stream, for elements from `element` on. */
@@ -104,16 +107,40 @@ ALWAYS_INLINE void repeat_bits(const uint64_t *bits, int64_t p, int64_t n, int64
     }
 }
 
-/* Draws of `shared` neighbouring elements each, `skip` elements into the first. */
-static void stretch_bits(const uint64_t *bits, int64_t p, int64_t shared, int64_t skip,
-                         int64_t count, uint64_t out[TILE_WORDS]) {
-    memset(out, 0, sizeof(uint64_t) * TILE_WORDS);
-    for (int64_t done = 0; done < count; p++) {
-        int64_t n = shared - skip;
-        if (bits[p / 64] >> (p % 64) & 1) put_bits(out, done, ~UINT64_C(0) >> (64 - n));
-        done += n;
-        skip = 0;
+/* Draws of `shared` neighbouring elements each, `skip` elements into the first:
+   `count` bits. Without a branch on a draw, which nobody could predict; where
+   four draws fit in a word, they are spread by a table. */
+ALWAYS_INLINE void stretch_bits(const uint64_t *bits, int64_t p, int64_t shared, int64_t skip,
+                                int64_t count, uint64_t *out) {
+    uint64_t spread[16], word = 0;
+    int64_t used = 0;
+    if (shared <= 16)
+        for (uint64_t four = 0; four < 16; four++) {
+            spread[four] = 0;
+            for (int k = 0; k < 4; k++)
+                spread[four] |= -(four >> k & 1) >> (64 - shared) << (k * shared);
+        }
+    for (int64_t left = shared - skip; count > 0;) {
+        uint64_t value;
+        int64_t n;
+        if (shared <= 16 && left == shared && count >= 4 * shared) {
+            value = spread[bits_at(bits, p) & 15];
+            n = 4 * shared;
+            p += 4;
+        } else {
+            n = least(least(left, 64), count);
+            value = -(bits[p / 64] >> (p % 64) & 1) >> (64 - n);
+            left -= n;
+            p += left == 0;
+            left = left ? left : shared;
+        }
+        count -= n;
+        *out = word | value << used;
+        word = used + n >= 64 ? value >> 1 >> (63 - used) : *out;
+        out += used + n >= 64;
+        used = (used + n) % 64;
     }
+    *out = word;
 }
 
 /* What a kernel does to elements [e, e + n) with n <= 64 by the low n bits of
@@ -210,7 +237,7 @@ ALWAYS_INLINE void select_runs(const fd_job *job, const fd_stream *s, int64_t be
     window.n = window.draw = 0;
     while (begin < end) {
         int64_t draw = begin / shared, skip = begin % shared;
-        if (shared >= 64) {
+        if (shared >= LONG_RUN) {
             int64_t p = window_at(&window, job, s, draw, 1, last);
             int64_t n = least(shared - skip, end - begin);
             run(job, begin, n, (int)(window.bits[p / 64] >> (p % 64) & 1));
