@@ -138,7 +138,7 @@ class Mask(Recipe):
         >>> import fastdrop, numpy as np
         >>> mask = fastdrop.Mask(6, 0.5, key=1)
         >>> mask.blend(np.ones(6), np.full(6, 9.0))
-        array([1., 1., 9., 1., 1., 1.])
+        array([9., 1., 9., 1., 9., 1.])
         """
         where = "Mask.blend"
         x = self._check_operand(x, where, "x")

@@ -121,7 +121,7 @@ class Recipe:
         >>> import fastdrop, numpy as np
         >>> mask = fastdrop.Mask(6, 0.5, key=1)
         >>> mask.apply(np.ones(6, np.float32))
-        array([2., 2., 0., 2., 2., 2.], dtype=float32)
+        array([0., 2., 0., 2., 0., 2.], dtype=float32)
         """
         return self._run("apply", self.write, x, out)
 

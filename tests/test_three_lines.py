@@ -1,6 +1,7 @@
 """The three-line promise: a plain NumPy network is given dropout by changing three lines."""
 
 from difflib import ndiff
+from pathlib import Path
 
 import numpy as np
 
@@ -64,6 +65,11 @@ def test_three_lines_are_changed():
         "layer_1_delta",
     ]
     assert sum(line.startswith("- ") for line in lines) == 1
+
+
+def test_the_readme_shows_this_network():
+    readme = Path(__file__).parents[1] / "README.md"
+    assert f"```python\n{WITH_DROPOUT}```" in readme.read_text()
 
 
 def test_plain_network_learns_its_targets():

@@ -29,6 +29,9 @@ _COMPANION = np.uint64(1 << 63)
 _DIGIT, _DIGIT_MASK = np.uint64(DIGIT_BITS), np.uint64(0xFFFF)
 _KEPT, _DROPPED = np.uint16(0xFFFF), np.uint16(0)
 
+# All that is compiled stands in this one file: Numba's cache watches the file
+# of a kernel, not the files of what it calls.
+
 # Work goes through buffers that stay in the first-level cache: a window of
 # consecutive draws and, where draws are shared, a tile of elements into which
 # they are spread.
@@ -40,6 +43,7 @@ _GROUP = 32  # blocks that are generated together
 
 
 def _jit(function=None, **options):
+    """`numba.njit` without the GIL, compiled at the first call and cached where that can be."""
     if function is None:
         return lambda function: _jit(function, **options)
     options = {"nogil": True, "error_model": "numpy", "boundscheck": False, **options}
@@ -599,11 +603,11 @@ def multiply_normals(x, out, outer, shared, inner, key, stream, offset, stddevs,
 def _run(part, team, args, size, threads):
     if size == 0:
         return
-    if threads > 1 and can_run_parallel():
-        team(args, size, threads)
-    elif numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:
         with np.errstate(all="ignore"):
             part(args, 0, size)
+    elif threads > 1 and can_run_parallel():
+        team(args, size, threads)
     else:
         part(args, 0, size)
 
