@@ -6,8 +6,10 @@ installs without the extension, and Numba computes; with one, a failed build
 is an error.
 """
 
+import os
 import platform
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,6 +24,7 @@ SIMD = Path("fastdrop/kernels/simd")
 # fused in one build and not in another, results would differ. With trapping
 # math a select becomes a branch, ten times slower; with math errno, sqrt a call.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
+POSIX_64_BIT = os.name == "posix" and sys.maxsize > 1 << 32
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISA_FLAGS = {"baseline": []}
 if X86:
@@ -47,11 +50,14 @@ class BuildKernels(build_ext):
     """Builds what the compiler at hand can build, the core once per ISA."""
 
     def build_extensions(self):
-        if not self.runs("int main(void) { return 0; }"):
-            print("fastdrop: no C compiler; installing without the extension (Numba computes)")
+        if not POSIX_64_BIT or not self.compiles("int main(void) { return 0; }"):
+            what = "no C compiler" if POSIX_64_BIT else "no POSIX threads and 64-bit words here"
+            print(f"fastdrop: {what}; installing without the extension (Numba computes)")
             self.extensions = []
             return
-        flags = next((f for f in (["-fopenmp"], []) if self.runs(OPENMP_PROBE, f)), None)
+        flags = next(
+            (f for f in (["-fopenmp"], []) if self.compiles(OPENMP_PROBE, f, run=True)), None
+        )
         print(f"fastdrop: kernels for {', '.join(ISA_FLAGS)}; OpenMP {'yes' if flags else 'no'}")
         for ext in list(self.extensions):
             if ext.name == OPENMP and flags is None:
@@ -73,8 +79,8 @@ class BuildKernels(build_ext):
             extra_postargs=[*FLAGS, *ISA_FLAGS[isa], f"-DFASTDROP_ISA={isa}"],
         )
 
-    def runs(self, source, flags=()):
-        """Whether a program compiles, links and runs."""
+    def compiles(self, source, flags=(), run=False):
+        """Whether a program compiles and links, and with `run` ends well."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "probe.c"
             path.write_text(source)
@@ -82,7 +88,7 @@ class BuildKernels(build_ext):
                 objects = self.compiler.compile([str(path)], folder, extra_postargs=list(flags))
                 program = str(Path(folder) / "probe")
                 self.compiler.link_executable(objects, program, extra_postargs=list(flags))
-                return subprocess.run([program], timeout=30).returncode == 0
+                return not run or subprocess.run([program], timeout=30).returncode == 0
             except (CompileError, LinkError, OSError, subprocess.SubprocessError):
                 return False
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastdrop import kernels
 from fastdrop.arrays import check_array, check_out, finish, prepare
 from fastdrop.layout import check_axes, layout
 from fastdrop.mask import AlphaMask, GaussianMask, Mask
 from fastdrop.rates import check_rate
 from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
+from fastdrop.threads import get_num_threads
 
 
 def dropout(
@@ -29,8 +31,8 @@ def dropout(
     Parameters
     ----------
     x : array_like of float16, float32 or float64
-        Any shape and memory layout. Subclasses of ndarray are taken as plain
-        arrays.
+        Any shape and memory layout. What is computed from a subclass of
+        ndarray is a plain array.
     rate : float or array_like of float, default 0.5
         Probability of dropping, in [0, 1]. An array broadcasts to the shape of
         `x` with 1 at the shared axes: per unit, per channel, per element.
@@ -86,7 +88,6 @@ def dropout(
     >>> bool((dx == y).all())
     True
     """
-    x = check_array(x, "dropout")
     return _noise("dropout", Mask, x, rate, rng, shared_axes, training, out, return_mask)
 
 
@@ -134,15 +135,15 @@ def spatial_dropout(
     True
     """
     where = "spatial_dropout"
-    x = check_array(x, where)
-    if not 3 <= x.ndim <= 5:
-        raise ValueError(f"{where}: x must have 3 to 5 axes, got shape {x.shape}")
+    shape = check_array(x, where).shape
+    if not 3 <= len(shape) <= 5:
+        raise ValueError(f"{where}: x must have 3 to 5 axes, got shape {shape}")
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(
             f"{where}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
         )
     first = 1 if data_format == "channels_last" else 2
-    axes = tuple(range(first, x.ndim - 2 + first))
+    axes = tuple(range(first, len(shape) - 2 + first))
     return _noise(where, Mask, x, rate, rng, axes, training, out, return_mask)
 
 
@@ -187,9 +188,9 @@ def temporal_dropout(
     True
     """
     where = "temporal_dropout"
-    x = check_array(x, where)
-    if x.ndim != 3:
-        raise ValueError(f"{where}: x must be (batch, time, features), got shape {x.shape}")
+    shape = check_array(x, where).shape
+    if len(shape) != 3:
+        raise ValueError(f"{where}: x must be (batch, time, features), got shape {shape}")
     return _noise(where, Mask, x, rate, rng, (1,), training, out, return_mask)
 
 
@@ -232,7 +233,6 @@ def gaussian_dropout(
     (1.0, 1.0)
     """
     where = "gaussian_dropout"
-    x = check_array(x, where)
     return _noise(where, GaussianMask, x, rate, rng, shared_axes, training, out, return_mask)
 
 
@@ -282,14 +282,13 @@ def alpha_dropout(
     (True, True)
     """
     where = "alpha_dropout"
-    x = check_array(x, where)
     return _noise(where, AlphaMask, x, rate, rng, shared_axes, training, out, return_mask)
 
 
 def _noise(
     where: str,
     kind: type[Recipe],
-    x: np.ndarray,
+    x: Any,
     rate: Any,
     rng: Any,
     shared_axes: Any,
@@ -298,6 +297,7 @@ def _noise(
     return_mask: bool,
 ):
     """Check, draw and apply; `rng` advances once nothing can fail any more."""
+    given, x = x, check_array(x, where)
     rate = check_rate(rate, where)
     axes = check_axes(shared_axes, x.ndim, where)
     if not isinstance(rate, float):
@@ -307,12 +307,15 @@ def _noise(
         check_out(out, x, where)
     if training and not (isinstance(rate, float) and rate == 0.0):
         operands, result = prepare(out, x)
+        kernels.active(), get_num_threads()  # raise for bad settings
         mask = kind.of(x.shape, rate, axes, *draw())
         mask.write_forward(*operands)
         y = finish(operands, result, out)
     else:
         mask = kind.of(x.shape, 0.0, axes, 0, 0)
-        y = x if out is None else out
-        if out is not None:
+        if out is None:
+            y = given if isinstance(given, np.ndarray) else x
+        else:
             np.copyto(out, x)
+            y = out
     return (y, mask) if return_mask else y

@@ -27,6 +27,11 @@ class Layout(NamedTuple):
     inner: int
     loops: tuple[tuple[int, bool], ...]  # (extent, is shared), outermost first
 
+    @property
+    def calls(self) -> int:
+        """How many kernel calls the mask takes."""
+        return prod(extent for extent, _ in self.loops)
+
     def firsts(self) -> list[int]:
         """The first draw of each kernel call, in C order of the calls."""
         firsts, step = [0], self.outer * self.inner

@@ -7,6 +7,7 @@ stored; and since a mask is a diagonal operator, backward is forward again.
 
 from __future__ import annotations
 
+import os
 from threading import Lock
 from typing import Any
 
@@ -21,6 +22,10 @@ from fastdrop.threads import team_size
 # What SELU saturates at for large negative inputs, -scale * alpha
 # (Klambauer et al. 2017).
 SELU_SATURATION = -1.7580993408473766
+
+# Kernel calls on so many small parts of an array take longer than making the
+# mask, as broadcast masks of four or more alternations of axes may need.
+MANY_CALLS = 1000
 
 
 class Mask(Recipe):
@@ -156,6 +161,12 @@ class Mask(Recipe):
 
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""
+        if self._layout.calls > MANY_CALLS:
+            a, b, c = (np.asarray(value, x.dtype) for value in (a, b, c))
+            with np.errstate(all="ignore"):
+                np.add(np.multiply(x, a), b, out=out)
+            np.copyto(out, c, where=~self.keep())
+            return
         if isinstance(self._threshold, int):
             if self._threshold == rates.ALWAYS:
                 out.fill(0.0)
@@ -172,6 +183,9 @@ class Mask(Recipe):
             kernels.active().apply_rates(*arrays, *place, *cycles, team_size(x.nbytes))
 
     def _write_blend(self, x, y, out):
+        if self._layout.calls > MANY_CALLS:
+            out[...] = np.where(self.keep(), x, y)
+            return
         if isinstance(self._threshold, int):
             if self._threshold in (0, rates.ALWAYS):
                 np.copyto(out, y if self._threshold else x)
@@ -308,6 +322,15 @@ class GaussianMask(Recipe):
             np.copyto(out, 0.0, where=nothing)
 
 
+# One lock for all streams. A fork waits for it, so that no child inherits it
+# locked by a thread that does not exist there.
+_lock = Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
 class MaskStream:
     """Numbers masks: every draw is the next stream under one key.
 
@@ -330,12 +353,11 @@ class MaskStream:
     [0, 1, 2]
     """
 
-    __slots__ = ("_key", "_lock", "_next", "_seeds")
+    __slots__ = ("_key", "_next", "_seeds")
 
     def __init__(self, seed: Any = None) -> None:
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
-        self._lock = Lock()
         self._restart(seed, 0)
 
     def _restart(self, seeds: np.random.SeedSequence, number: int) -> None:
@@ -349,7 +371,7 @@ class MaskStream:
 
     def next(self) -> tuple[int, int]:
         """Key and stream number of the next draw, which is then taken."""
-        with self._lock:
+        with _lock:
             number = self._next
             if number >> 63:
                 raise OverflowError("MaskStream: all 2**63 streams of this key are drawn")
@@ -387,7 +409,7 @@ class MaskStream:
         >>> a.key != b.key
         True
         """
-        with self._lock:
+        with _lock:
             return [MaskStream(child) for child in self._seeds.spawn(n)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -399,7 +421,7 @@ class MaskStream:
         >>> fastdrop.MaskStream(3).state_dict()["next"]
         0
         """
-        with self._lock:
+        with _lock:
             seeds = self._seeds
             return {
                 "entropy": _plain(seeds.entropy),
@@ -441,7 +463,7 @@ class MaskStream:
             raise ValueError(
                 f"MaskStream.load_state_dict: d must be a state_dict, got one with {error!r}"
             ) from error
-        with self._lock:
+        with _lock:
             self._restart(seeds, number)
 
     def __repr__(self) -> str:

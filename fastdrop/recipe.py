@@ -164,7 +164,8 @@ class Recipe:
         stop = max(start, stop)
         own, rate, offset = self._layout.shape, self._rate, self._offset
         if 0 not in self._shared_axes:
-            offset += start * prod(own[1:])
+            # No row at all keeps the offset, which may not be beyond the last draw.
+            offset += start * prod(own[1:]) if start < stop else 0
             if not isinstance(rate, float) and rate.ndim == len(own) and len(rate) > 1:
                 rate = rate[start:stop]
         shape = (stop - start, *self._shape[1:])
@@ -177,6 +178,9 @@ class Recipe:
 
     def __hash__(self) -> int:
         return hash(self._place())
+
+    def __reduce__(self):
+        return _restored, (type(self), self._rate, self._place())
 
     def __repr__(self) -> str:
         rate = self._rate if isinstance(self._rate, float) else f"<rates {self._rate.shape}>"
@@ -221,6 +225,13 @@ class Recipe:
         values = np.broadcast_to(values[(0,) * lead], own[lead:]).reshape(-1)
         start = first % values.size
         return np.ascontiguousarray(values if values.size <= count else values[start:][:count])
+
+
+def _restored(kind, rate, place):
+    if not isinstance(rate, float):
+        rate.flags.writeable = False
+    shape, *rest = place
+    return kind.of(shape, rate, *rest)
 
 
 def check_rates_fit(rate: np.ndarray, own: tuple[int, ...], where: str) -> None:

@@ -426,3 +426,44 @@ assert used <= 1.3 * clock + 0.02, (used, clock)
 assert fastdrop.get_num_threads() >= 1
 """
     live(code, name)
+
+
+def test_fork_while_a_thread_uses_the_stream():
+    code = """
+import os, signal, sys, threading
+import fastdrop
+sys.setswitchinterval(1e-6)
+stream = fastdrop.MaskStream(0)
+def use():
+    while True:
+        stream.state_dict()
+threading.Thread(target=use, daemon=True).start()
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        stream.next()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print("ok", flush=True)
+os._exit(0)
+"""
+    assert run_code(code, timeout=60) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FASTDROP_NUM_THREADS", "0"), ("FASTDROP_BACKEND", "fortran"), ("FASTDROP_ISA", "mmx")],
+)
+def test_a_bad_setting_takes_no_stream_number(name, value):
+    code = """
+import numpy as np
+import fastdrop
+stream = fastdrop.MaskStream(0)
+try:
+    fastdrop.dropout(np.ones(1 << 19, np.float32), 0.5, rng=stream)
+except ValueError as error:
+    print(stream.state_dict()["next"], error)
+"""
+    said = run_code(code, **{name: value})
+    assert said.startswith(f"0 {name}")

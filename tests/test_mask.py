@@ -583,3 +583,33 @@ def test_repr_of_a_stream():
     stream = MaskStream(0)
     stream.draw(1, 0.5)
     assert repr(stream) == f"MaskStream(key={stream.key}, next=1)"
+
+
+@pytest.mark.parametrize("kind", [Mask, AlphaMask])
+@pytest.mark.parametrize("rates", [0.4, np.linspace(0, 1, 6).reshape(3, 1, 2, 1)])
+def test_many_short_runs(backend, kind, rates):
+    """So many kernel calls that the mask is made instead: the same elements."""
+    shape = (600, 2, 2, 2)
+    rate = rates if isinstance(rates, float) else np.resize(rates, (600, 1, 2, 1))
+    mask = kind(shape, rate, key=5, shared_axes=(1, 3), offset=11)
+    assert mask._layout.calls > 1000
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected = np.concatenate([mask[k : k + 1].apply(x[k : k + 1]) for k in range(600)])
+    assert (mask.apply(x) == expected).all()
+    blended = np.concatenate(
+        [mask[k : k + 1].blend(x[k : k + 1], -x[k : k + 1]) for k in range(600)]
+    )
+    assert (mask.blend(x, -x) == blended).all()
+
+
+def test_a_pickled_mask_stays_read_only():
+    mask = pickle.loads(pickle.dumps(Mask(3, [0.1, 0.2, 0.3], key=1)))
+    assert not mask.rate.flags.writeable
+    assert mask == Mask(3, [0.1, 0.2, 0.3], key=1)
+
+
+def test_no_rows_at_the_end_of_a_stream():
+    mask = Mask((4, 2), 0.5, key=0, offset=2**64 - 8)
+    empty = mask[4:4]
+    assert empty.shape == (0, 2)
+    assert Mask(empty.shape, 0.5, key=0, offset=empty.offset) == empty

@@ -570,3 +570,24 @@ def test_without_tqdm_only_the_bar_is_missing(monkeypatch):
     with pytest.raises(ImportError, match=r'pip install "fastdrop\[app\]".*verbose=False'):
         network().fit(*samples())
     network().fit(*samples(), verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.ones((10, 3)), np.full(10, 7)),  # a label that is no class
+        (np.ones((10, 3)), np.zeros(9, int)),
+        (np.ones((10, 3)), np.zeros(10)),
+    ],
+)
+def test_a_failed_first_call_builds_nothing(x, y):
+    def model():
+        return Sequential([Dense(4), ReLU(), Dense(2)], rng=0)
+
+    failed, fresh = model(), model()
+    with pytest.raises((TypeError, ValueError), match="fit"):
+        failed.fit(x, y, verbose=False)
+    assert not failed.layers[0].params
+    # Another shape is welcome, and the first weights are those of a fresh model.
+    x, y = np.ones((10, 5)), np.zeros(10, int)
+    assert failed.train_batch(x, y) == fresh.train_batch(x, y)

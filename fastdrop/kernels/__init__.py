@@ -23,7 +23,8 @@ apply(x, out, outer, shared, inner, key, stream, offset,
 apply_rates(x, out, outer, shared, inner, key, stream, offset,
             thresholds, a, b, c, threads)
     The same with ``R >= 1`` rates: draw ``d`` takes entry ``d % R`` of the
-    uint64 thresholds (2**32 drops always) and of a, b, c in the dtype of x.
+    uint64 thresholds (2**32 drops always) and of a, b, c in the dtype of x,
+    of which each has R entries or one for all.
 blend(x, y, out, outer, shared, inner, key, stream, offset,
       threshold, threads)
     ``x`` where kept and ``y`` where dropped.

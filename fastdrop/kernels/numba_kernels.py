@@ -99,7 +99,7 @@ def _generate(words, groups, key, stream, block):
             z, w = (c & _LOW, c >> _HALF, s0, s1), (d & _LOW, d >> _HALF, s0, s1)
             state = x, y, z, w, key & _LOW, key >> _HALF
             x, y, z, w, k0, k1 = _three_rounds(_three_rounds(_three_rounds(state)))
-            i = 2 * (_GROUP * group + j)
+            i = 2 * _GROUP * group + 2 * j  # 2 * (…) was not vectorised: ten times slower
             words[i], words[i + 1] = _last_round(x, k0, k1)
             words[i + 16], words[i + 17] = _last_round(y, k0, k1)
             words[i + 32], words[i + 33] = _last_round(z, k0, k1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
@@ -306,12 +307,30 @@ class Sequential:
         if x.ndim == 0 or len(x) == 0:
             raise ValueError(f"{where}: x must hold at least one sample, got shape {x.shape}")
         if x.shape[1:] != self._sample:
-            self._build(x.shape)
+            with self._building():
+                self._build(x.shape)
         return x
 
     def _check_pair(self, x: Any, y: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
-        x = self._check_samples(x, where)
-        return x, self.loss.check(y, (len(x), *self._output), where)
+        with self._building():
+            x = self._check_samples(x, where)
+            return x, self.loss.check(y, (len(x), *self._output), where)
+
+    @contextmanager
+    def _building(self) -> Iterator[None]:
+        """If the block fails, undo what it built: the next call may bring other shapes."""
+        params = [layer.params for layer in self.layers]
+        shapes = self._sample, self._output
+        generator = self._sources.weights.bit_generator
+        state = generator.state
+        try:
+            yield
+        except BaseException:
+            for layer, before in zip(self.layers, params, strict=True):
+                layer.params = before
+            self._sample, self._output = shapes
+            generator.state = state
+            raise
 
     def _check_validation(self, data: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
         if not isinstance(data, (tuple, list)) or len(data) != 2:

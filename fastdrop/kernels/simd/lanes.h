@@ -8,6 +8,7 @@
    any_ties, compare           digits against the threshold's
    keep_of, word_of            keep bits from and to a uint64
    scale64, stream64           a * x where kept, 0 where dropped; past the caches
+   stream_fence                after the latter, before another thread may read
    affine64, blend64           as in kernels/__init__.py
 
    Philox wants 32x32->64 products, so a block's four words live in the low

@@ -160,4 +160,6 @@ ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out,
                                                    lanes4(keep >> j)));
 }
 
+#define stream_fence _mm_sfence
+
 #endif

@@ -20,6 +20,9 @@ ALWAYS_INLINE fd_keep keep_of(uint64_t word) {
 ALWAYS_INLINE uint64_t word_of(fd_keep keep) {
     return _cvtmask32_u32(keep.half[0]) | (uint64_t)_cvtmask32_u32(keep.half[1]) << 32;
 }
+/* Steps of 16 or 8 lanes, written out: the shift takes a literal. */
+#define STEPS16(STEP) STEP(0) STEP(16) STEP(32) STEP(48)
+#define STEPS8(STEP) STEP(0) STEP(8) STEP(16) STEP(24) STEP(32) STEP(40) STEP(48) STEP(56)
 #define KEEP16(keep, j) ((__mmask16)_kshiftri_mask32((keep).half[(j) / 32], (j) % 32))
 #define KEEP8(keep, j) ((__mmask8)_kshiftri_mask32((keep).half[(j) / 32], (j) % 32))
 
@@ -100,55 +103,77 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
    (measured: 0.65 of the copy without, 0.72 with, in the third cache). */
 enum { AHEAD = 3072 };
 
-#define SCALE64(name, REAL, VECTOR, SET1, LOAD, MULTIPLY, STORE, KEEP, LANES)                      \
-    ALWAYS_INLINE void name(const REAL *x, REAL *out, fd_keep keep, REAL a) {                      \
-        const VECTOR as = SET1(a);                                                                 \
-        _Pragma("GCC unroll 8") for (int j = 0; j < 64; j += LANES) {                              \
-            _mm_prefetch((const char *)(x + j) + AHEAD, _MM_HINT_T0);                              \
-            STORE(out + j, MULTIPLY(KEEP(keep, j), LOAD(x + j), as));                              \
-        }                                                                                          \
-    }
-SCALE64(scale64_float, float, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_maskz_mul_ps,
-        _mm512_storeu_ps, KEEP16, 16)
-SCALE64(stream64_float, float, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_maskz_mul_ps,
-        _mm512_stream_ps, KEEP16, 16)
-SCALE64(scale64_double, double, __m512d, _mm512_set1_pd, _mm512_loadu_pd, _mm512_maskz_mul_pd,
-        _mm512_storeu_pd, KEEP8, 8)
-SCALE64(stream64_double, double, __m512d, _mm512_set1_pd, _mm512_loadu_pd, _mm512_maskz_mul_pd,
-        _mm512_stream_pd, KEEP8, 8)
+#define SCALE16(j)                                                                                 \
+    _mm_prefetch((const char *)(x + (j)) + AHEAD, _MM_HINT_T0);                                    \
+    STORE(out + (j), _mm512_maskz_mul_ps(KEEP16(keep, j), _mm512_loadu_ps(x + (j)), as));
+#define SCALE8(j)                                                                                  \
+    _mm_prefetch((const char *)(x + (j)) + AHEAD, _MM_HINT_T0);                                    \
+    STORE(out + (j), _mm512_maskz_mul_pd(KEEP8(keep, j), _mm512_loadu_pd(x + (j)), as));
+
+ALWAYS_INLINE void scale64_float(const float *x, float *out, fd_keep keep, float a) {
+    const __m512 as = _mm512_set1_ps(a);
+#define STORE _mm512_storeu_ps
+    STEPS16(SCALE16)
+#undef STORE
+}
+
+ALWAYS_INLINE void stream64_float(const float *x, float *out, fd_keep keep, float a) {
+    const __m512 as = _mm512_set1_ps(a);
+#define STORE _mm512_stream_ps
+    STEPS16(SCALE16)
+#undef STORE
+}
+
+ALWAYS_INLINE void scale64_double(const double *x, double *out, fd_keep keep, double a) {
+    const __m512d as = _mm512_set1_pd(a);
+#define STORE _mm512_storeu_pd
+    STEPS8(SCALE8)
+#undef STORE
+}
+
+ALWAYS_INLINE void stream64_double(const double *x, double *out, fd_keep keep, double a) {
+    const __m512d as = _mm512_set1_pd(a);
+#define STORE _mm512_stream_pd
+    STEPS8(SCALE8)
+#undef STORE
+}
+
+#define AFFINE16(j)                                                                                \
+    kept = _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x + (j)), as), bs);                         \
+    _mm512_storeu_ps(out + (j), _mm512_mask_mov_ps(cs, KEEP16(keep, j), kept));
+#define AFFINE8(j)                                                                                 \
+    kept = _mm512_add_pd(_mm512_mul_pd(_mm512_loadu_pd(x + (j)), as), bs);                         \
+    _mm512_storeu_pd(out + (j), _mm512_mask_mov_pd(cs, KEEP8(keep, j), kept));
 
 ALWAYS_INLINE void affine64_float(const float *x, float *out, fd_keep keep, float a, float b,
                                   float c) {
-    const __m512 va = _mm512_set1_ps(a), vb = _mm512_set1_ps(b), vc = _mm512_set1_ps(c);
-#pragma GCC unroll 4
-    for (int j = 0; j < 64; j += 16) {
-        __m512 kept = _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x + j), va), vb);
-        _mm512_storeu_ps(out + j, _mm512_mask_mov_ps(vc, KEEP16(keep, j), kept));
-    }
+    const __m512 as = _mm512_set1_ps(a), bs = _mm512_set1_ps(b), cs = _mm512_set1_ps(c);
+    __m512 kept;
+    STEPS16(AFFINE16)
 }
 
 ALWAYS_INLINE void affine64_double(const double *x, double *out, fd_keep keep, double a, double b,
                                    double c) {
-    const __m512d va = _mm512_set1_pd(a), vb = _mm512_set1_pd(b), vc = _mm512_set1_pd(c);
-#pragma GCC unroll 8
-    for (int j = 0; j < 64; j += 8) {
-        __m512d kept = _mm512_add_pd(_mm512_mul_pd(_mm512_loadu_pd(x + j), va), vb);
-        _mm512_storeu_pd(out + j, _mm512_mask_mov_pd(vc, KEEP8(keep, j), kept));
-    }
+    const __m512d as = _mm512_set1_pd(a), bs = _mm512_set1_pd(b), cs = _mm512_set1_pd(c);
+    __m512d kept;
+    STEPS8(AFFINE8)
 }
 
+#define BLEND16(j)                                                                                 \
+    _mm512_storeu_ps(out + (j), _mm512_mask_blend_ps(KEEP16(keep, j), _mm512_loadu_ps(y + (j)),    \
+                                                     _mm512_loadu_ps(x + (j))));
+#define BLEND8(j)                                                                                  \
+    _mm512_storeu_pd(out + (j), _mm512_mask_blend_pd(KEEP8(keep, j), _mm512_loadu_pd(y + (j)),     \
+                                                     _mm512_loadu_pd(x + (j))));
+
 ALWAYS_INLINE void blend64_float(const float *x, const float *y, float *out, fd_keep keep) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 64; j += 16)
-        _mm512_storeu_ps(out + j, _mm512_mask_blend_ps(KEEP16(keep, j), _mm512_loadu_ps(y + j),
-                                                       _mm512_loadu_ps(x + j)));
+    STEPS16(BLEND16)
 }
 
 ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out, fd_keep keep) {
-#pragma GCC unroll 8
-    for (int j = 0; j < 64; j += 8)
-        _mm512_storeu_pd(out + j, _mm512_mask_blend_pd(KEEP8(keep, j), _mm512_loadu_pd(y + j),
-                                                       _mm512_loadu_pd(x + j)));
+    STEPS8(BLEND8)
 }
+
+#define stream_fence _mm_sfence
 
 #endif

@@ -56,5 +56,6 @@ PLAIN64(float, uint32_t)
 PLAIN64(double, uint64_t)
 #define stream64_float scale64_float
 #define stream64_double scale64_double
+#define stream_fence() ((void)0)
 
 #endif

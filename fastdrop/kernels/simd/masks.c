@@ -59,12 +59,12 @@ ALWAYS_INLINE void select_keep(const fd_job *job, int64_t e, int64_t n, fd_keep 
 
 static void keep_range(const fd_job *shared_job, int64_t begin, int64_t end) {
     const fd_job own = *shared_job, *job = &own;
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     select_each(job, &s, begin, begin, end - begin, select_keep);
 }
 
 static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     for (int64_t e = begin; e < end; e += RATE_TILE)
         tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
 }

@@ -121,10 +121,12 @@ void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain, int t
     }
     share_work(&pool.share, 0);
     atomic_store(&pool.open, 0);
-    for (int k = 0; atomic_load(&pool.inside); k++)
-        if (k < 10000)
+    for (int patience = 10000; atomic_load(&pool.inside);)
+        if (patience) {
+            patience--;
             pause_a_little();
-        else
+        } else {
             sched_yield(); /* a worker has lost its processor; give it ours */
+        }
     atomic_flag_clear(&pool.busy);
 }

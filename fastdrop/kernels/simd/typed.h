@@ -60,7 +60,7 @@ static __attribute__((noinline)) void T(each_stream)(const fd_job *job, const fd
                                                      int64_t e, int64_t draw, int64_t n) {
     const fd_job own = *job;
     select_each(&own, s, e, draw, n, T(select_stream));
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* these stores wait for no other */
+    stream_fence();
 }
 
 static __attribute__((noinline)) void T(each_scale)(const fd_job *job, const fd_stream *s,
@@ -76,7 +76,7 @@ static __attribute__((noinline)) void T(each_scale)(const fd_job *job, const fd_
 static void T(apply)(const fd_job *shared_job, int64_t begin, int64_t end) {
     /* A copy that no store can reach, so that its fields stay in registers. */
     const fd_job own = *shared_job, *job = &own;
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     int scales = job->b == 0 && signbit(job->b) && job->c == 0 && !signbit(job->c);
     if (scales)
         select_all(job, &s, begin, end, T(select_scale), T(each_scale), T(run_affine));
@@ -109,7 +109,7 @@ static __attribute__((noinline)) void T(each_blend)(const fd_job *job, const fd_
 
 static void T(blend)(const fd_job *shared_job, int64_t begin, int64_t end) {
     const fd_job own = *shared_job, *job = &own;
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     select_all(job, &s, begin, end, T(select_blend), T(each_blend), T(run_blend));
 }
 
@@ -200,7 +200,7 @@ ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t 
 }
 
 static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
     else
@@ -208,7 +208,7 @@ static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
 }
 
 static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_blend_rate));
     else
@@ -216,7 +216,7 @@ static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
 }
 
 static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, WORDS_PER_BLOCK);
     REAL *out = (REAL *)job->out;
     double tile[NORMAL_TILE];
     for (int64_t e = begin; e < end; e += NORMAL_TILE) {
@@ -227,7 +227,7 @@ static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
 }
 
 static void T(normals)(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, WORDS_PER_BLOCK);
     REAL *out = (REAL *)job->out;
     double tile[NORMAL_TILE];
     for (int64_t e = begin; e < end; e += NORMAL_TILE) {
@@ -283,7 +283,7 @@ static void T(runs_normals)(const fd_job *job, const fd_stream *s, int64_t begin
 }
 
 static void T(multiply_normals)(const fd_job *job, int64_t begin, int64_t end) {
-    const fd_stream s = job_stream(job, begin);
+    const fd_stream s = job_stream(job, begin, WORDS_PER_BLOCK);
     if (job->inner == 1 && job->shared > 1)
         T(runs_normals)(job, &s, begin, end);
     else

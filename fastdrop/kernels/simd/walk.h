@@ -19,11 +19,11 @@ enum { LONG_RUN = 128 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* The stream, for elements from `element` on. */
-static inline fd_stream job_stream(const fd_job *job, int64_t element) {
+/* The stream, for elements from `element` on, of which a block serves `per_block`. */
+static inline fd_stream job_stream(const fd_job *job, int64_t element, uint64_t per_block) {
     int64_t draw = job->shared == 1 ? element : element / (job->shared * job->inner) * job->inner;
     uint64_t first = job->offset + (uint64_t)draw;
-    return stream_of(job->key, job->stream, first / DIGITS_PER_BLOCK);
+    return stream_of(job->key, job->stream, first / per_block);
 }
 
 /* The next block of a range: `rows` rows of `n` elements, job->inner apart, all
@@ -88,7 +88,7 @@ ALWAYS_INLINE void repeat_bits(const uint64_t *bits, int64_t p, int64_t n, int64
                                uint64_t *out) {
     uint64_t period[TILE_WORDS];
     if (n < 64) {
-        unsigned __int128 few = bits_at(bits, p) & ((UINT64_C(1) << n) - 1);
+        __extension__ unsigned __int128 few = bits_at(bits, p) & ((UINT64_C(1) << n) - 1);
         for (; n < 64; n *= 2) few |= few << n;
         period[0] = (uint64_t)few;
         period[1] = (uint64_t)(few >> 64);
