@@ -8,6 +8,7 @@ stored; and since a mask is a diagonal operator, backward is forward again.
 from __future__ import annotations
 
 import os
+from math import prod
 from threading import Lock
 from typing import Any
 
@@ -26,6 +27,10 @@ SELU_SATURATION = -1.7580993408473766
 # Kernel calls on so many small parts of an array take longer than making the
 # mask, as broadcast masks of four or more alternations of axes may need.
 MANY_CALLS = 1000
+
+# From so many elements on, one call for each rate costs less than handing the
+# kernel a rate for each element.
+LONG_ROW = 4096
 
 
 class Mask(Recipe):
@@ -177,10 +182,37 @@ class Mask(Recipe):
                 for arrays, place, _ in self._calls(x, out):
                     kernels.active().apply(*arrays, *place, self._threshold, a, b, c, threads)
             return
+        if self._same_rate()[1] >= LONG_ROW:
+            self._write_rows(x, out, a, b, c)
+            return
         coefficients = [np.asarray(value, x.dtype) for value in (a, b, c)]
         for arrays, place, span in self._calls(x, out):
             cycles = [self._cycle(values, *span) for values in (self._threshold, *coefficients)]
             kernels.active().apply_rates(*arrays, *place, *cycles, team_size(x.nbytes))
+
+    def _same_rate(self) -> tuple[int, int]:
+        """Trailing axes along which no rate varies, and the elements on end that
+        so have one rate in common and a draw each."""
+        own, sizes = self._layout.shape, self._threshold.shape
+        axes = next((k for k, size in enumerate(reversed(sizes)) if size > 1), len(own))
+        return axes, prod(own[len(own) - axes :]) if self._layout.shared == 1 else 1
+
+    def _write_rows(self, x, out, a, b, c):
+        """Row by row with a rate for each: nothing is repeated along the rows."""
+        axes, length = self._same_rate()
+        lead = self._layout.shape[: len(self._layout.shape) - axes]
+
+        def by_row(value):
+            value = np.asarray(value, np.float64)
+            value = value.reshape(value.shape[: max(value.ndim - axes, 0)])
+            return np.broadcast_to(value, lead).reshape(-1).tolist()
+
+        x, out = x.reshape(-1, length), out.reshape(-1, length)
+        values = zip(*map(by_row, (self._rate, a, b, c)), strict=True)
+        for row, (rate, *coefficients) in enumerate(values):
+            offset = self._offset + row * length
+            mask = Mask.of((length,), rate, (), self._key, self._stream, offset)
+            mask._write_affine(x[row], out[row], *coefficients)
 
     def _write_blend(self, x, y, out):
         if self._layout.calls > MANY_CALLS:

@@ -613,3 +613,19 @@ def test_no_rows_at_the_end_of_a_stream():
     empty = mask[4:4]
     assert empty.shape == (0, 2)
     assert Mask(empty.shape, 0.5, key=0, offset=empty.offset) == empty
+
+
+@pytest.mark.parametrize("kind", [Mask, AlphaMask])
+@pytest.mark.parametrize("sizes", [(5, 1, 1), (5, 3, 1), (3, 1), (1, 3, 1), (1,), (1, 1, 1)])
+def test_a_rate_for_each_long_row(backend, kind, sizes):
+    """One call for each rate, and the elements of a rate for each element."""
+    shape = (5, 3, 5000)
+    some = np.resize([0.3, 0.0, 1.0, 0.5, 1e-3], sizes)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    mask = kind(shape, some, key=5, offset=11)
+    each = kind(shape, np.broadcast_to(some, shape), key=5, offset=11)
+    assert (mask.apply(x) == each.apply(x)).all()
+    assert (mask.keep() == each.keep()).all()
+    assert (mask[1:4].apply(x[1:4]) == each.apply(x)[1:4]).all()
+    if kind is AlphaMask:
+        assert (mask.forward(x) == each.forward(x)).all()
