@@ -20,6 +20,8 @@ def check_array(x: Any, where: str, name: str = "x") -> np.ndarray:
     """`x` as an ndarray of float16, float32 or float64 in any layout."""
     array = np.asarray(x)
     dtype = array.dtype
+    if dtype is _NATIVE[0] or dtype is _NATIVE[1]:
+        return array
     if dtype not in _NATIVE and dtype.newbyteorder("=") not in (*_NATIVE, _HALF):
         raise TypeError(f"{where}: {name} must be float16, float32 or float64, got {dtype}")
     return array
@@ -56,11 +58,11 @@ def prepare(
     dtype = inputs[0].dtype
     if out is not None:
         out = np.asarray(out)
-    if _is_direct(inputs[0]) and _is_direct(inputs[-1]):
+    if is_direct(inputs[0]) and (len(inputs) == 1 or is_direct(inputs[1])):
         if out is None:
             out = np.empty(inputs[0].shape, dtype)
             return (*inputs, out), out
-        if _is_direct(out) and not any(_overlaps_in_part(x, out) for x in inputs):
+        if is_direct(out) and not any(_overlaps_in_part(x, out) for x in inputs):
             return (*inputs, out), out
     elif out is None:
         out = np.empty(inputs[0].shape, dtype.newbyteorder("="))
@@ -80,9 +82,13 @@ def finish(
     return result if out is None else out
 
 
-def _is_direct(array: np.ndarray) -> bool:
-    flags = array.flags
-    return array.dtype in _NATIVE and flags.c_contiguous and flags.aligned
+def is_direct(array: np.ndarray) -> bool:
+    """Whether kernels take the array as it is."""
+    dtype, flags = array.dtype, array.flags
+    # NumPy has one object for each of its types, nearly always; asking for that
+    # first, and for three flags by one name, is what small arrays are quick by.
+    known = dtype is _NATIVE[0] or dtype is _NATIVE[1] or dtype in _NATIVE
+    return known and (flags.carray or (flags.c_contiguous and flags.aligned))
 
 
 def _overlaps_in_part(x: np.ndarray, out: np.ndarray) -> bool:

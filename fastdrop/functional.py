@@ -13,7 +13,7 @@ from fastdrop.mask import AlphaMask, GaussianMask, Mask
 from fastdrop.rates import check_rate
 from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
-from fastdrop.threads import get_num_threads
+from fastdrop.threads import team_size
 
 
 def dropout(
@@ -307,7 +307,7 @@ def _noise(
         check_out(out, x, where)
     if training and not (isinstance(rate, float) and rate == 0.0):
         operands, result = prepare(out, x)
-        kernels.active(), get_num_threads()  # raise for bad settings
+        kernels.active(), team_size(x.nbytes)  # raise for bad settings
         mask = kind.of(x.shape, rate, axes, *draw())
         mask.write_forward(*operands)
         y = finish(operands, result, out)

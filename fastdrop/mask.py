@@ -166,7 +166,7 @@ class Mask(Recipe):
 
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""
-        if self._layout.calls > MANY_CALLS:
+        if self._layout.loops and self._layout.calls > MANY_CALLS:
             a, b, c = (np.asarray(value, x.dtype) for value in (a, b, c))
             with np.errstate(all="ignore"):
                 np.add(np.multiply(x, a), b, out=out)
@@ -215,7 +215,7 @@ class Mask(Recipe):
             mask._write_affine(x[row], out[row], *coefficients)
 
     def _write_blend(self, x, y, out):
-        if self._layout.calls > MANY_CALLS:
+        if self._layout.loops and self._layout.calls > MANY_CALLS:
             out[...] = np.where(self.keep(), x, y)
             return
         if isinstance(self._threshold, int):
