@@ -193,7 +193,7 @@ class Mask(Recipe):
     def _same_rate(self) -> tuple[int, int]:
         """Trailing axes along which no rate varies, and the elements on end that
         so have one rate in common and a draw each."""
-        own, sizes = self._layout.shape, self._threshold.shape
+        own, sizes = self._layout.shape, np.shape(self._threshold)
         axes = next((k for k, size in enumerate(reversed(sizes)) if size > 1), len(own))
         return axes, prod(own[len(own) - axes :]) if self._layout.shared == 1 else 1
 
