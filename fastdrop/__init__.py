@@ -8,6 +8,7 @@ arrays, `Mask` and `MaskStream` are the recipes, `fastdrop.nn` trains networks.
 from importlib import import_module
 from typing import Any
 
+from fastdrop.alpha import AlphaMask
 from fastdrop.functional import (
     alpha_dropout,
     dropout,
@@ -15,8 +16,9 @@ from fastdrop.functional import (
     spatial_dropout,
     temporal_dropout,
 )
+from fastdrop.gaussian import GaussianMask
 from fastdrop.kernels import backends, get_backend, set_backend, use_backend
-from fastdrop.mask import AlphaMask, GaussianMask, Mask, MaskStream
+from fastdrop.mask import Mask, MaskStream
 from fastdrop.threads import get_num_threads, set_num_threads
 
 __all__ = [

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastdrop import kernels
+from fastdrop.alpha import AlphaMask
 from fastdrop.arrays import check_array, check_out, finish, prepare
+from fastdrop.gaussian import GaussianMask
 from fastdrop.layout import check_axes, layout
-from fastdrop.mask import AlphaMask, GaussianMask, Mask
+from fastdrop.mask import Mask
 from fastdrop.rates import check_rate
 from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
