@@ -6,7 +6,8 @@
 
 /* The digits of 64 draws in natural order, and their keep bits. Bits stay in
    mask registers, and as there are only seven of those, digits are compared
-   when their bits are needed: both together save 5 cycles for 64 elements. */
+   when their bits are needed (this and the folded rounds, in the first cache
+   on Zen 5: 26.6 to 21.4 cycles for 64 elements). */
 typedef struct {
     __m512i half[2];
 } fd_digits;

@@ -155,8 +155,9 @@ ALWAYS_INLINE void select_bits(const fd_job *job, int64_t e, int64_t n, const ui
     if (n) select(job, e, n, keep_of(*bits));
 }
 
-/* One draw an element: decided and selected in one go. Between generator and
-   select the bits stay in registers; a tile of them would cost 10 to 20 %. */
+/* One draw an element: decided and selected in one go, the bits in registers
+   in between (AVX-512 on Zen 5: 26.6 cycles for 64 elements, 28.4 by way of
+   memory). Draws that begin within a block take that way, to be shifted. */
 ALWAYS_INLINE void select_each(const fd_job *job, const fd_stream *s, int64_t e, int64_t draw,
                                int64_t n, select_fn *select) {
     uint64_t first = job->offset + (uint64_t)draw;
