@@ -28,12 +28,15 @@ POSIX_64_BIT = os.name == "posix" and sys.maxsize > 1 << 32
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISA_FLAGS = {"baseline": []}
 if X86:
-    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2"]
-    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq"]
+    ISA_FLAGS["avx2"] = ["-DFASTDROP_AVX2", "-mavx2", "-mfma"]
+    ISA_FLAGS["avx512"] = ["-DFASTDROP_AVX512", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mfma"]
     ISA_FLAGS["avx512"] += ["-mavx512vl", "-mprefer-vector-width=512"]
 
 
 KERNELS = "fastdrop.kernels.cython_kernels"
+LAYERS = "fastdrop.kernels.cython_layers"
+# What each extension has once for every instruction set.
+CORES = {KERNELS: "masks.c", LAYERS: "layers.c"}
 OPENMP = "fastdrop.kernels.openmp_team"
 OPENMP_PROBE = """
 #include <omp.h>
@@ -68,13 +71,13 @@ class BuildKernels(build_ext):
         super().build_extensions()
 
     def build_extension(self, ext):
-        if ext.name == KERNELS:
-            ext.extra_objects = [obj for isa in ISA_FLAGS for obj in self.compile_core(isa)]
+        if core := CORES.get(ext.name):
+            ext.extra_objects = [obj for isa in ISA_FLAGS for obj in self.compile_core(core, isa)]
         super().build_extension(ext)
 
-    def compile_core(self, isa):
+    def compile_core(self, core, isa):
         return self.compiler.compile(
-            [str(SIMD / "masks.c")],
+            [str(SIMD / core)],
             output_dir=str(Path(self.build_temp) / isa),
             extra_postargs=[*FLAGS, *ISA_FLAGS[isa], f"-DFASTDROP_ISA={isa}"],
         )
@@ -110,6 +113,11 @@ setup(
         extension(
             KERNELS,
             ["fastdrop/kernels/cython_kernels.pyx", str(SIMD / "isa.c"), str(SIMD / "team.c")],
+            [("FASTDROP_X86", None)] * X86,
+        ),
+        extension(
+            LAYERS,
+            ["fastdrop/kernels/cython_layers.pyx", str(SIMD / "isa_layers.c")],
             [("FASTDROP_X86", None)] * X86,
         ),
         extension(OPENMP, ["fastdrop/kernels/openmp_team.pyx"]),

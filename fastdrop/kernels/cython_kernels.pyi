@@ -5,6 +5,7 @@ PHILOX_INCREMENTS: tuple[int, int]
 PHILOX_ROUNDS: int
 DIGIT_BITS: int
 ISAS: tuple[str, ...]
+TEAM: int
 
 def isa() -> str: ...
 def team_name() -> str: ...

@@ -139,6 +139,9 @@ def _choose_team():
 
 _choose_team()
 
+# For the layer kernels: a process has one team.
+TEAM = <size_t>team
+
 
 cdef inline int real_of(cnp.ndarray x) noexcept:
     return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64

@@ -30,7 +30,7 @@ static const isa *isa_at(int i) {
     __builtin_cpu_init();
     all[0].runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    all[1].runs = __builtin_cpu_supports("avx2") != 0;
+    all[1].runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
     for (int j = 0; j < count; j++)
         if (all[j].runs && i-- == 0) return &all[j];

@@ -1,0 +1,379 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, binding=True
+"""The layer kernels in Cython over loops in C (the folder simd) and SciPy's BLAS.
+
+As many threads as the mask kernels have, and the same ones. Checked against
+``numpy_layers``, against plain loops and against PyTorch.
+"""
+
+import numpy as np
+
+from fastdrop.kernels import cython_kernels
+from fastdrop.kernels.blas import one_thread
+from scipy.linalg import cython_blas
+
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.stdint cimport int64_t, uint8_t
+
+cnp.import_array()
+
+cdef extern from "simd/layers.h" nogil:
+    ctypedef struct fd_sgemm:
+        pass
+    ctypedef struct fd_dgemm:
+        pass
+    ctypedef struct fd_team:
+        pass
+    enum: FD_BLOCKS
+
+    ctypedef struct fd_crew:
+        fd_sgemm *sgemm
+        fd_dgemm *dgemm
+        fd_team *team
+        int threads
+
+    ctypedef struct fd_product:
+        fd_crew crew
+        const void *a
+        const void *b
+        const void *bias
+        void *out
+        int64_t m, n, k
+        int transpose_a, transpose_b, relu, accumulate
+
+    ctypedef struct fd_conv:
+        fd_crew crew
+        const void *x
+        const void *weight
+        const void *bias
+        void *out
+        uint8_t *winners
+        const void *dy
+        void *dx
+        void *dweight
+        void *dbias
+        double scale
+        int64_t samples, height, width, channels, filters, oh, ow
+        int64_t kh, kw, sh, sw, top, left, ph, pw
+        int relu, accumulate
+        void *scratch
+
+    ctypedef struct fd_pool:
+        fd_crew crew
+        const void *x
+        void *out
+        uint8_t *winners
+        int64_t samples, height, width, channels, oh, ow, ph, pw, sh, sw
+
+    ctypedef struct fd_rows:
+        fd_crew crew
+        const void *x
+        const void *y
+        void *out
+        const void *a
+        const void *b
+        const void *c
+        void *sums
+        void *products
+        int64_t rows, channels
+        double scale
+        int accumulate
+        double *partial
+
+    ctypedef struct fd_step:
+        fd_crew crew
+        void *param
+        void *first
+        void *second
+        const void *grad
+        int64_t n
+        double learning_rate, factor, beta_1, beta_2, root, epsilon, decay
+        int nesterov
+        double *partial
+
+    ctypedef void fd_product_run(const fd_product *job) noexcept
+    ctypedef void fd_conv_run(const fd_conv *job) noexcept
+    ctypedef void fd_pool_run(const fd_pool *job) noexcept
+    ctypedef void fd_rows_run(const fd_rows *job) noexcept
+    ctypedef void fd_step_run(const fd_step *job) noexcept
+    ctypedef int64_t fd_scratch_size(const fd_conv *job, int backward) noexcept
+
+    ctypedef struct fd_layers:
+        fd_scratch_size *conv_scratch
+        fd_product_run *matmul[2]
+        fd_conv_run *conv2d[2]
+        fd_conv_run *conv2d_backward[2]
+        fd_pool_run *max_pool[2]
+        fd_pool_run *max_pool_backward[2]
+        fd_pool_run *avg_pool[2]
+        fd_pool_run *avg_pool_backward[2]
+        fd_rows_run *relu[2]
+        fd_rows_run *relu_backward[2]
+        fd_rows_run *unit_sums[2]
+        fd_rows_run *moments[2]
+        fd_rows_run *channel_affine[2]
+        fd_rows_run *channel_sums[2]
+        fd_rows_run *channel_affine2[2]
+        fd_step_run *sgd[2]
+        fd_step_run *adam[2]
+        fd_step_run *rmsprop[2]
+        fd_step_run *sum_squares[2]
+
+    const fd_layers *fd_isa_layers(const char *name) noexcept
+
+cdef const fd_layers *kernels = fd_isa_layers(cython_kernels.isa().encode())
+
+
+cdef void *product(str name):
+    """Address of a function of SciPy's BLAS, which needs no header of SciPy's."""
+    capsule = cython_blas.__pyx_capi__[name]
+    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+cdef fd_crew CREW
+CREW.sgemm = <fd_sgemm *>product("sgemm")
+CREW.dgemm = <fd_dgemm *>product("dgemm")
+CREW.team = <fd_team *><size_t>cython_kernels.TEAM
+
+
+cdef inline fd_crew crew(int threads) noexcept:
+    cdef fd_crew found = CREW
+    found.threads = min(max(threads, 1), 256)
+    return found
+
+
+cdef inline void *data(x) noexcept:
+    """Where an array's elements are; NULL for None."""
+    return NULL if x is None else cnp.PyArray_DATA(<cnp.ndarray>x)
+
+
+cdef inline int real_of(cnp.ndarray x) noexcept nogil:
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64
+
+
+def matmul(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, bint transpose_a, bint transpose_b,
+           bias, bint relu, bint accumulate, int threads):
+    cdef fd_product job
+    job.crew = crew(threads)
+    job.a, job.b, job.bias, job.out = data(a), data(b), data(bias), data(out)
+    job.m, job.n = out.shape[0], out.shape[1]
+    job.k = a.shape[0] if transpose_a else a.shape[1]
+    job.transpose_a, job.transpose_b = transpose_a, transpose_b
+    job.relu, job.accumulate = relu, accumulate
+    with one_thread, nogil:
+        kernels.matmul[real_of(out)](&job)
+
+
+cdef fd_conv conv_of(cnp.ndarray x, cnp.ndarray weight, int64_t oh, int64_t ow, tuple pool,
+                     int threads):
+    cdef fd_conv job
+    job.crew = crew(threads)
+    job.x, job.weight, job.bias = data(x), data(weight), NULL
+    job.out = job.dx = job.dweight = job.dbias = job.scratch = NULL
+    job.dy, job.winners = NULL, NULL
+    job.scale, job.relu, job.accumulate = 1, 0, 0
+    job.samples, job.height, job.width, job.channels = (
+        x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+    job.kh, job.kw, job.filters = weight.shape[0], weight.shape[1], weight.shape[3]
+    job.oh, job.ow = oh, ow
+    job.ph, job.pw = pool
+    job.sh, job.sw, job.top, job.left = 1, 1, 0, 0
+    return job
+
+
+cdef fd_conv placed(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray out, tuple strides,
+                    tuple padding, tuple pool, int threads):
+    """What a pool leaves out is not computed."""
+    cdef int64_t oh = out.shape[1] * max(pool[0], 1), ow = out.shape[2] * max(pool[1], 1)
+    cdef fd_conv job = conv_of(x, weight, oh, ow, pool, threads)
+    job.out = data(out)
+    job.sh, job.sw = strides
+    job.top, job.left = padding
+    return job
+
+
+def conv2d_scratch(cnp.ndarray x, cnp.ndarray weight, tuple out_size, tuple pool, bint backward,
+                   int threads):
+    cdef fd_conv job = conv_of(x, weight, out_size[0], out_size[1], pool, threads)
+    return kernels.conv_scratch(&job, backward)
+
+
+def conv2d(cnp.ndarray x, cnp.ndarray weight, bias, cnp.ndarray out, winners, tuple strides,
+           tuple padding, bint relu, tuple pool, cnp.ndarray scratch, int threads):
+    cdef fd_conv job = placed(x, weight, out, strides, padding, pool, threads)
+    job.bias, job.winners, job.relu = data(bias), <uint8_t *>data(winners), relu
+    job.scratch = data(scratch)
+    with one_thread, nogil:
+        kernels.conv2d[real_of(x)](&job)
+
+
+def conv2d_backward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, winners, cnp.ndarray dy, dx,
+                    cnp.ndarray dweight, cnp.ndarray dbias, double scale, tuple strides,
+                    tuple padding, bint relu, tuple pool, bint accumulate, cnp.ndarray scratch,
+                    int threads):
+    cdef fd_conv job = placed(x, weight, y, strides, padding, pool, threads)
+    job.winners, job.dy, job.dx = <uint8_t *>data(winners), data(dy), data(dx)
+    job.dweight, job.dbias = data(dweight), data(dbias)
+    job.scale, job.relu, job.accumulate = scale, relu, accumulate
+    job.scratch = data(scratch)
+    with one_thread, nogil:
+        kernels.conv2d_backward[real_of(x)](&job)
+
+
+cdef fd_pool pool_of(cnp.ndarray large, cnp.ndarray small, tuple pool, tuple strides, int threads):
+    cdef fd_pool job
+    job.crew = crew(threads)
+    job.winners = NULL
+    job.samples, job.height, job.width, job.channels = (
+        large.shape[0], large.shape[1], large.shape[2], large.shape[3])
+    job.oh, job.ow = small.shape[1], small.shape[2]
+    job.ph, job.pw = pool
+    job.sh, job.sw = strides
+    return job
+
+
+def max_pool(cnp.ndarray x, cnp.ndarray out, winners, tuple pool, tuple strides, int threads):
+    cdef fd_pool job = pool_of(x, out, pool, strides, threads)
+    job.x, job.out, job.winners = data(x), data(out), <uint8_t *>data(winners)
+    with nogil:
+        kernels.max_pool[real_of(x)](&job)
+
+
+def max_pool_backward(cnp.ndarray dy, cnp.ndarray winners, cnp.ndarray dx, tuple pool,
+                      tuple strides, int threads):
+    cdef fd_pool job = pool_of(dx, dy, pool, strides, threads)
+    job.x, job.out, job.winners = data(dy), data(dx), <uint8_t *>data(winners)
+    with nogil:
+        kernels.max_pool_backward[real_of(dx)](&job)
+
+
+def avg_pool(cnp.ndarray x, cnp.ndarray out, tuple pool, tuple strides, int threads):
+    cdef fd_pool job = pool_of(x, out, pool, strides, threads)
+    job.x, job.out = data(x), data(out)
+    with nogil:
+        kernels.avg_pool[real_of(x)](&job)
+
+
+def avg_pool_backward(cnp.ndarray dy, cnp.ndarray dx, tuple pool, tuple strides, int threads):
+    cdef fd_pool job = pool_of(dx, dy, pool, strides, threads)
+    job.x, job.out = data(dy), data(dx)
+    with nogil:
+        kernels.avg_pool_backward[real_of(dx)](&job)
+
+
+cdef fd_rows rows_of(cnp.ndarray x, y, out, int64_t rows, int64_t channels, int threads):
+    cdef fd_rows job
+    job.crew = crew(threads)
+    job.x, job.y, job.out = data(x), data(y), data(out)
+    job.a = job.b = job.c = NULL
+    job.sums = job.products = NULL
+    job.rows, job.channels, job.scale, job.accumulate = rows, channels, 1, 0
+    job.partial = NULL
+    return job
+
+
+def relu(cnp.ndarray x, cnp.ndarray out, int threads):
+    cdef fd_rows job = rows_of(x, None, out, x.size, 1, threads)
+    with nogil:
+        kernels.relu[real_of(x)](&job)
+
+
+def relu_backward(cnp.ndarray y, cnp.ndarray dy, cnp.ndarray out, int threads):
+    cdef fd_rows job = rows_of(dy, y, out, y.size, 1, threads)
+    with nogil:
+        kernels.relu_backward[real_of(y)](&job)
+
+
+def unit_sums(cnp.ndarray dy, y, dz, cnp.ndarray sums, double scale, bint accumulate, int threads):
+    cdef fd_rows job = rows_of(dy, y, dz, dy.shape[0], dy.shape[1], threads)
+    job.sums, job.scale, job.accumulate = data(sums), scale, accumulate
+    with nogil:
+        kernels.unit_sums[real_of(dy)](&job)
+
+
+def moments(cnp.ndarray x, cnp.ndarray mean, cnp.ndarray variance, int threads):
+    cdef fd_rows job = rows_of(x, None, None, x.shape[0], x.shape[1], threads)
+    partial = np.empty(2 * FD_BLOCKS * x.shape[1])
+    job.sums, job.products, job.partial = data(mean), data(variance), <double *>data(partial)
+    with nogil:
+        kernels.moments[real_of(x)](&job)
+
+
+def channel_sums(cnp.ndarray x, cnp.ndarray dy, cnp.ndarray mean, cnp.ndarray sums,
+                 cnp.ndarray products, int threads):
+    cdef fd_rows job = rows_of(x, dy, None, x.shape[0], x.shape[1], threads)
+    partial = np.empty(2 * FD_BLOCKS * x.shape[1])
+    job.a, job.sums, job.products = data(mean), data(sums), data(products)
+    job.partial = <double *>data(partial)
+    with nogil:
+        kernels.channel_sums[real_of(x)](&job)
+
+
+def channel_affine(cnp.ndarray x, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, int threads):
+    cdef fd_rows job = rows_of(x, None, out, x.shape[0], x.shape[1], threads)
+    job.a, job.b = data(a), data(b)
+    with nogil:
+        kernels.channel_affine[real_of(x)](&job)
+
+
+def channel_affine2(cnp.ndarray x, cnp.ndarray y, cnp.ndarray a, cnp.ndarray b, cnp.ndarray c,
+                    cnp.ndarray out, int threads):
+    cdef fd_rows job = rows_of(x, y, out, x.shape[0], x.shape[1], threads)
+    job.a, job.b, job.c = data(a), data(b), data(c)
+    with nogil:
+        kernels.channel_affine2[real_of(x)](&job)
+
+
+cdef fd_step step_of(cnp.ndarray grad, param, first, second, double learning_rate, double factor,
+                     int threads):
+    cdef fd_step job
+    job.crew = crew(threads)
+    job.param, job.first, job.second, job.grad = data(param), data(first), data(second), data(grad)
+    job.n, job.learning_rate, job.factor = grad.size, learning_rate, factor
+    job.beta_1 = job.beta_2 = job.epsilon = job.decay = 0
+    job.root, job.nesterov = 1, 0
+    job.partial = NULL
+    return job
+
+
+def sgd(cnp.ndarray param, cnp.ndarray grad, velocity, double learning_rate, double momentum,
+        bint nesterov, double factor, int threads):
+    cdef fd_step job = step_of(grad, param, velocity, None, learning_rate, factor, threads)
+    job.beta_1, job.nesterov = momentum, nesterov
+    with nogil:
+        kernels.sgd[real_of(param)](&job)
+
+
+def adam(cnp.ndarray param, cnp.ndarray grad, cnp.ndarray moment, cnp.ndarray square,
+         double learning_rate, double beta_1, double beta_2, double root, double epsilon,
+         double decay, double factor, int threads):
+    cdef fd_step job = step_of(grad, param, moment, square, learning_rate, factor, threads)
+    job.beta_1, job.beta_2, job.root = beta_1, beta_2, root
+    job.epsilon, job.decay = epsilon, decay
+    with nogil:
+        kernels.adam[real_of(param)](&job)
+
+
+def rmsprop(cnp.ndarray param, cnp.ndarray grad, cnp.ndarray square, velocity,
+            double learning_rate, double rho, double momentum, double epsilon, double factor,
+            int threads):
+    cdef fd_step job = step_of(grad, param, square, velocity, learning_rate, factor, threads)
+    job.beta_1, job.beta_2, job.epsilon = momentum, rho, epsilon
+    with nogil:
+        kernels.rmsprop[real_of(param)](&job)
+
+
+def sum_squares(cnp.ndarray x, int threads):
+    cdef fd_step job = step_of(x, None, None, None, 0, 1, threads)
+    cdef double partial[FD_BLOCKS]
+    job.partial = partial
+    with nogil:
+        kernels.sum_squares[real_of(x)](&job)
+    return partial[0]
+
+
+def max_norm(cnp.ndarray weight, double limit):
+    """In NumPy: the norms are one pass, and few columns are ever scaled."""
+    norms = np.sqrt(np.einsum("iu,iu->u", weight, weight))
+    if (norms > limit).any():
+        weight *= np.minimum(1, limit / np.maximum(norms, limit)).astype(weight.dtype)

@@ -1,0 +1,81 @@
+/* The layer kernels, compiled once for each instruction set (FASTDROP_ISA), by
+   the compiler's own vectoriser: their loops run over units or channels. */
+#include "layers.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "vectors.h"
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define T(name) JOIN(name##_, REAL)
+/* Where outputs may be inputs, element for element. */
+#define EACH(j, n) _Pragma("GCC ivdep") for (int64_t j = 0; j < (n); j++)
+
+/* Elements that a thread takes at a time: a few microseconds of work. */
+enum { GRAIN = 1 << 14 };
+
+static inline float sqrt_of_float(float x) { return sqrtf(x); }
+static inline double sqrt_of_double(double x) { return sqrt(x); }
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* How many parts a sum over `n` items of `cost` elements each is made of: a
+   function of the shapes alone, so that no bit depends on threads. */
+static inline int64_t parts_of(int64_t n, int64_t cost) {
+    return most(1, least(least(n, FD_BLOCKS), n * cost / GRAIN));
+}
+
+/* Where part p of `parts` begins. */
+static inline int64_t part_begin(int64_t n, int64_t parts, int64_t p) { return n * p / parts; }
+
+#include "convolution_plan.h"
+
+#define REAL float
+#define INDEX int32_t
+#define GEMM sgemm
+#include "product.h"
+#include "pooling.h"
+#include "tile.h"
+#include "convolution.h"
+#include "rows.h"
+#include "steps.h"
+#undef REAL
+#undef INDEX
+#undef GEMM
+
+#define REAL double
+#define INDEX int64_t
+#define GEMM dgemm
+#include "product.h"
+#include "pooling.h"
+#include "tile.h"
+#include "convolution.h"
+#include "rows.h"
+#include "steps.h"
+
+#define BOTH(name) {name##_float, name##_double}
+
+const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
+    .conv_scratch = conv_scratch,
+    .matmul = BOTH(matmul),
+    .conv2d = BOTH(conv2d),
+    .conv2d_backward = BOTH(conv2d_backward),
+    .max_pool = BOTH(max_pool),
+    .max_pool_backward = BOTH(max_pool_backward),
+    .avg_pool = BOTH(avg_pool),
+    .avg_pool_backward = BOTH(avg_pool_backward),
+    .relu = BOTH(relu),
+    .relu_backward = BOTH(relu_backward),
+    .unit_sums = BOTH(unit_sums),
+    .moments = BOTH(moments),
+    .channel_affine = BOTH(channel_affine),
+    .channel_sums = BOTH(channel_sums),
+    .channel_affine2 = BOTH(channel_affine2),
+    .sgd = BOTH(sgd),
+    .adam = BOTH(adam),
+    .rmsprop = BOTH(rmsprop),
+    .sum_squares = BOTH(sum_squares),
+};

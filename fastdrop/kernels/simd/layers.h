@@ -1,0 +1,103 @@
+/* The layer kernels as Cython sees them: a job each, and for every instruction
+   set a table of functions. The meaning of each is stated in kernels/layers.py. */
+#ifndef FASTDROP_LAYERS_H
+#define FASTDROP_LAYERS_H
+
+#include <stdint.h>
+
+#include "team.h"
+
+/* Fortran's gemm; everything by reference, columns first. */
+typedef void fd_sgemm(char *, char *, int *, int *, int *, float *, float *, int *, float *, int *,
+                      float *, float *, int *);
+typedef void fd_dgemm(char *, char *, int *, int *, int *, double *, double *, int *, double *,
+                      int *, double *, double *, int *);
+
+/* Who computes: BLAS's products, the team that shares out work, and how many
+   of it. Every job has one. */
+typedef struct {
+    fd_sgemm *sgemm;
+    fd_dgemm *dgemm;
+    fd_team *team;
+    int threads;
+} fd_crew;
+
+typedef struct {
+    fd_crew crew;
+    const void *a, *b, *bias;
+    void *out;
+    int64_t m, n, k;
+    int transpose_a, transpose_b, relu, accumulate;
+} fd_product;
+
+typedef struct {
+    fd_crew crew;
+    const void *x, *weight, *bias;
+    void *out; /* forward: what is computed; backward: what was, y */
+    uint8_t *winners;
+    const void *dy;
+    void *dx, *dweight, *dbias;
+    double scale;
+    int64_t samples, height, width, channels, filters, oh, ow;
+    int64_t kh, kw, sh, sw, top, left;
+    int64_t ph, pw; /* the pool's window, 0 without one */
+    int relu, accumulate;
+    void *scratch;
+} fd_conv;
+
+typedef struct {
+    fd_crew crew;
+    const void *x; /* what comes in: forward x, backward dy */
+    void *out;
+    uint8_t *winners;
+    /* The large image is (samples, height, width, channels), the small one
+       (samples, oh, ow, channels). */
+    int64_t samples, height, width, channels, oh, ow, ph, pw, sh, sw;
+} fd_pool;
+
+/* Arrays of (rows, channels), or of n elements in all. */
+typedef struct {
+    fd_crew crew;
+    const void *x, *y;
+    void *out;
+    const void *a, *b, *c;
+    void *sums, *products;
+    int64_t rows, channels;
+    double scale;
+    int accumulate;
+    double *partial;
+} fd_rows;
+
+typedef struct {
+    fd_crew crew;
+    void *param, *first, *second;
+    const void *grad;
+    int64_t n;
+    double learning_rate, factor, beta_1, beta_2, root, epsilon, decay;
+    int nesterov;
+    double *partial;
+} fd_step;
+
+enum { FD_BLOCKS = 16 }; /* most parts of a sum; each has its place in `partial` */
+
+typedef void fd_product_run(const fd_product *);
+typedef void fd_conv_run(const fd_conv *);
+typedef void fd_pool_run(const fd_pool *);
+typedef void fd_rows_run(const fd_rows *);
+typedef void fd_step_run(const fd_step *);
+
+/* For float and double. */
+typedef struct {
+    int64_t (*conv_scratch)(const fd_conv *, int backward); /* elements */
+    fd_product_run *matmul[2];
+    fd_conv_run *conv2d[2], *conv2d_backward[2];
+    fd_pool_run *max_pool[2], *max_pool_backward[2], *avg_pool[2], *avg_pool_backward[2];
+    fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *moments[2], *channel_affine[2],
+        *channel_sums[2], *channel_affine2[2];
+    fd_step_run *sgd[2], *adam[2], *rmsprop[2], *sum_squares[2];
+} fd_layers;
+
+/* Those of an instruction set that this processor has, by its name. */
+const fd_layers *fd_isa_layers(const char *name);
+
+#endif

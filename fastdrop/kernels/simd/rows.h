@@ -1,0 +1,134 @@
+/* Element-wise kernels, and sums along rows of (rows, channels). */
+
+static void T(relu_range)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const REAL *x = job->x;
+    REAL *out = job->out;
+    EACH(j, end - begin) out[begin + j] = 0 > x[begin + j] ? 0 : x[begin + j];
+}
+
+static void T(relu)(const fd_rows *job) {
+    job->crew.team(T(relu_range), job, job->rows * job->channels, GRAIN, job->crew.threads);
+}
+
+static void T(relu_backward_range)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const REAL *y = (const REAL *)job->y + begin, *dy = (const REAL *)job->x + begin;
+    REAL *out = (REAL *)job->out + begin;
+    EACH(j, end - begin) out[j] = y[j] > 0 ? dy[j] : 0;
+}
+
+static void T(relu_backward)(const fd_rows *job) {
+    job->crew.team(T(relu_backward_range), job, job->rows * job->channels, GRAIN,
+                   job->crew.threads);
+}
+
+/* Units [begin, end): dz = dy * scale where y > 0, and its sums. */
+static void T(unit_sums_range)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const int64_t n = end - begin;
+    const REAL scale = (REAL)job->scale;
+    REAL *sums = (REAL *)job->sums + begin;
+    if (!job->accumulate) memset(sums, 0, (size_t)n * sizeof *sums);
+    for (int64_t r = 0; r < job->rows; r++) {
+        const int64_t place = r * job->channels + begin;
+        const REAL *dy = (const REAL *)job->x + place;
+        if (job->y) {
+            const REAL *y = (const REAL *)job->y + place;
+            REAL *dz = (REAL *)job->out + place;
+            EACH(j, n) {
+                REAL g = y[j] > 0 ? dy[j] * scale : 0;
+                dz[j] = g;
+                sums[j] += g;
+            }
+        } else {
+            EACH(j, n) sums[j] += dy[j];
+        }
+    }
+}
+
+static void T(unit_sums)(const fd_rows *job) {
+    int64_t grain = most(64, GRAIN / most(1, job->rows));
+    job->crew.team(T(unit_sums_range), job, job->channels, grain, job->crew.threads);
+}
+
+/* Sums over rows are taken in float for a few rows, then in double. */
+enum { T(FEW_ROWS) = 64, T(CHANNELS) = 64 };
+
+/* Part p's sums of (x - origin) and its square, the origin being the first
+   row: near the mean, so that the square loses nothing. Or, given y: of y and
+   y * (x - a). */
+static void T(sums_part)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const int64_t channels = job->channels, parts = parts_of(job->rows, channels);
+    const REAL *x = job->x, *y = job->y, *origin = y ? job->a : x;
+    for (int64_t p = begin; p < end; p++) {
+        double *sums = job->partial + 2 * p * channels, *products = sums + channels;
+        for (int64_t c = 0; c < 2 * channels; c++) sums[c] = 0;
+        const int64_t stop = part_begin(job->rows, parts, p + 1);
+        for (int64_t r = part_begin(job->rows, parts, p); r < stop; r += T(FEW_ROWS))
+            for (int64_t c = 0; c < channels; c += T(CHANNELS)) {
+                const int64_t n = least(T(CHANNELS), channels - c);
+                REAL s[T(CHANNELS)] = {0}, q[T(CHANNELS)] = {0};
+                for (int64_t i = r; i < least(r + T(FEW_ROWS), stop); i++) {
+                    const REAL *xi = x + i * channels + c, *yi = y ? y + i * channels + c : xi;
+                    for (int64_t j = 0; j < n; j++) {
+                        REAL d = xi[j] - origin[c + j], v = y ? yi[j] : d;
+                        s[j] += v;
+                        q[j] += v * d;
+                    }
+                }
+                for (int64_t j = 0; j < n; j++) {
+                    sums[c + j] += (double)s[j];
+                    products[c + j] += (double)q[j];
+                }
+            }
+    }
+}
+
+static void T(sum_all_parts)(const fd_rows *job) {
+    const int64_t channels = job->channels, parts = parts_of(job->rows, channels);
+    job->crew.team(T(sums_part), job, parts, 1, job->crew.threads);
+    for (int64_t p = 1; p < parts; p++)
+        for (int64_t c = 0; c < 2 * channels; c++)
+            job->partial[c] += job->partial[2 * p * channels + c];
+}
+
+static void T(moments)(const fd_rows *job) {
+    T(sum_all_parts)(job);
+    const double rows = (double)job->rows, *sums = job->partial, *squares = sums + job->channels;
+    const REAL *origin = job->x;
+    for (int64_t c = 0; c < job->channels; c++) {
+        double shift = sums[c] / rows, variance = squares[c] / rows - shift * shift;
+        ((REAL *)job->sums)[c] = (REAL)((double)origin[c] + shift);
+        ((REAL *)job->products)[c] = (REAL)(variance < 0 ? 0 : variance);
+    }
+}
+
+static void T(channel_sums)(const fd_rows *job) {
+    T(sum_all_parts)(job);
+    for (int64_t c = 0; c < job->channels; c++) {
+        ((REAL *)job->sums)[c] = (REAL)job->partial[c];
+        ((REAL *)job->products)[c] = (REAL)job->partial[job->channels + c];
+    }
+}
+
+static void T(channel_affine_range)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const int64_t channels = job->channels;
+    const REAL *a = job->a, *b = job->b, *c = job->c;
+    for (int64_t r = begin; r < end; r++) {
+        const REAL *x = (const REAL *)job->x + r * channels;
+        const REAL *y = job->y ? (const REAL *)job->y + r * channels : NULL;
+        REAL *out = (REAL *)job->out + r * channels;
+        if (y) EACH(j, channels) out[j] = x[j] * a[j] + y[j] * b[j] + c[j];
+        else EACH(j, channels) out[j] = x[j] * a[j] + b[j];
+    }
+}
+
+static void T(channel_affine)(const fd_rows *job) {
+    int64_t grain = most(1, GRAIN / most(1, job->channels));
+    job->crew.team(T(channel_affine_range), job, job->rows, grain, job->crew.threads);
+}
+
+static void T(channel_affine2)(const fd_rows *job) { T(channel_affine)(job); }
