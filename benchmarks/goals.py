@@ -70,6 +70,51 @@ def standard_errors(backend: str) -> dict:
     return {"goal": f"{backend}: P(drop), standard errors away from the rate", "most": 4.5}
 
 
+# Network, variant and peer: times as many training steps a second.
+_STEPS = {
+    ("MLP", "dropout", "PyTorch"): 1.75,
+    ("MLP", "no dropout", "PyTorch"): 0.95,
+    ("CNN", "dropout", "PyTorch"): 2.5,
+    ("CNN", "dropout", "Keras"): 1.8,
+}
+
+
+def training_steps(network: str, optimizer: str, variant: str, peer: str) -> dict:
+    """A peer with several ways to train has the goal for each, so for the quickest of them."""
+    package = peer.partition(" ")[0]
+    if (least := _STEPS.get((network, variant, package))) is None:
+        return {}
+    what = f"{network}, {optimizer}, {variant}"
+    return {"goal": f"{what}: steps, times as fast as {package}", "least": least}
+
+
+def dropout_tax(network: str, optimizer: str, library: str) -> dict:
+    if library != "fastdrop":
+        return {}
+    name = f"{network}, {optimizer}: step with dropout over the step without"
+    return {"goal": name, "most": 1.03}
+
+
+def second_thread() -> dict:
+    return {"goal": "CNN: training on two threads, times as fast as on one", "least": 1.7}
+
+
+def flat_fit() -> dict:
+    return {"goal": "CNN: fit, dearest sample of three sizes over the cheapest", "most": 1.1}
+
+
+def training_memory(what: str, peer: str) -> dict:
+    if peer != "PyTorch":
+        return {}
+    return {"goal": f"CNN: {what}, over PyTorch's", "most": 1}
+
+
+def training_growth(library: str) -> dict:
+    if library != "fastdrop":
+        return {}
+    return {"goal": "CNN: growth from step 20 to step 200, MiB", "most": 1}
+
+
 def met(row: dict) -> bool | None:
     """Whether a row reaches its goal; None where it has none."""
     if "least" in row:

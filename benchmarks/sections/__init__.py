@@ -14,7 +14,10 @@ from benchmarks.sections import (
     import_time,
     instruction_sets,
     peak_memory,
+    scaling,
     small_arrays,
+    training,
+    training_memory,
 )
 
 SECTIONS = {
@@ -26,6 +29,9 @@ SECTIONS = {
     "import": import_time,
     "memory": peak_memory,
     "rates": drop_rates,
+    "training": training,
+    "scaling": scaling,
+    "training_memory": training_memory,
 }
 
 __all__ = ["SECTIONS"]

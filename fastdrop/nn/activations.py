@@ -1,13 +1,28 @@
-"""Activation functions."""
+"""Activation functions: any shape, element for element."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from fastdrop.kernels.layers import layer_kernels
+from fastdrop.nn.arguments import check_number
 from fastdrop.nn.layer import Layer
+from fastdrop.threads import get_num_threads
 
 
-class ReLU(Layer):
+class _Activation(Layer):
+    """A function whose derivative is one of its output, which the layer keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._y: np.ndarray | None = None
+
+    def forget(self) -> None:
+        super().forget()
+        self._y = None
+
+
+class ReLU(_Activation):
     """Rectified linear unit: ``y = max(x, 0)``; backward ``dx = dy`` where ``y > 0``, else 0.
 
     Any shape. Between the two the layer keeps a reference to `y`.
@@ -27,15 +42,164 @@ class ReLU(Layer):
     array([0., 0., 1.])
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._y: np.ndarray | None = None
-
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self._y = np.maximum(x, 0)
+        x = np.ascontiguousarray(x)
+        self._y = self._room("y", x.shape, x.dtype)
+        layer_kernels().relu(x, self._y, get_num_threads())
         return self._y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        if self._y is None:
-            raise RuntimeError(f"{self.where}: backward needs a forward before it")
-        return np.where(self._y > 0, dy, 0)
+        y = self._remembered(self._y)
+        dx = self._room("dx", y.shape, y.dtype)
+        layer_kernels().relu_backward(y, np.ascontiguousarray(dy), dx, get_num_threads())
+        return dx
+
+
+class LeakyReLU(_Activation):
+    """``y = x`` where ``x > 0``, else ``negative_slope * x``.
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.01
+        At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `negative_slope` is no number or out of its range.
+
+    References
+    ----------
+    Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic
+    models", ICML 2013 workshop.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> fastdrop.nn.LeakyReLU(0.1).forward(np.array([-1.0, 2.0]))
+    array([-0.1,  2. ])
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = check_number(negative_slope, "negative_slope", self.where)
+        self._positive: np.ndarray | None = None
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        self._positive = x > 0
+        return np.where(self._positive, x, x * x.dtype.type(self.negative_slope))
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        positive = self._remembered(self._positive)
+        return np.where(positive, dy, dy * dy.dtype.type(self.negative_slope))
+
+    def forget(self) -> None:
+        super().forget()
+        self._positive = None
+
+
+class Sigmoid(_Activation):
+    """Logistic function: ``y = 1 / (1 + exp(-x))``; backward ``dx = dy * y * (1 - y)``.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> fastdrop.nn.Sigmoid().forward(np.array([0.0, 1000.0]))
+    array([0.5, 1. ])
+    """
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        # Through tanh, which never overflows.
+        half = x.dtype.type(0.5)
+        y = np.tanh(x * half)
+        y += 1
+        y *= half
+        self._y = y
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self._remembered(self._y)
+        return dy * (y * (1 - y))
+
+
+class Tanh(_Activation):
+    """Hyperbolic tangent; backward ``dx = dy * (1 - y**2)``.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> fastdrop.nn.Tanh().forward(np.array([0.0, 100.0]))
+    array([0., 1.])
+    """
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        self._y = np.tanh(x)
+        return self._y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self._remembered(self._y)
+        return dy * (1 - y * y)
+
+
+class SELU(_Activation):
+    """Scaled exponential linear unit: ``y = scale * (x if x > 0 else alpha * (exp(x) - 1))``.
+
+    Notes
+    -----
+    ``scale = 1.0507009873554805`` and ``alpha = 1.6732632423543772`` keep mean 0
+    and variance 1 from layer to layer, with ``init="lecun_normal"`` and alpha
+    dropout.
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural
+    networks", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> fastdrop.nn.SELU().forward(np.array([-100.0, 1.0])).round(4)
+    array([-1.7581,  1.0507])
+    """
+
+    SCALE = 1.0507009873554805
+    ALPHA = 1.6732632423543772
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        below = np.expm1(np.minimum(x, 0))
+        below *= x.dtype.type(self.SCALE * self.ALPHA)
+        self._y = np.where(x > 0, x * x.dtype.type(self.SCALE), below)
+        return self._y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self._remembered(self._y)
+        scale, slope = dy.dtype.type(self.SCALE), dy.dtype.type(self.SCALE * self.ALPHA)
+        return dy * np.where(y > 0, scale, y + slope)
+
+
+class Softmax(_Activation):
+    """``y = exp(x) / sum(exp(x))`` over the last axis.
+
+    Notes
+    -----
+    The row's maximum is taken out first, so that nothing overflows. Backward:
+    ``dx = y * (dy - sum(dy * y))``. A network that is trained with
+    ``"softmax_cross_entropy"`` ends without it: the loss takes logits.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> fastdrop.nn.Softmax().forward(np.array([[0.0, 0.0], [1000.0, 0.0]]))
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        y = np.exp(x - x.max(axis=-1, keepdims=True))
+        y /= y.sum(axis=-1, keepdims=True)
+        self._y = y
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        y = self._remembered(self._y)
+        return y * (dy - (dy * y).sum(axis=-1, keepdims=True))

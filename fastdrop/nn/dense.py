@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
+from fastdrop.kernels.layers import layer_kernels
 from fastdrop.nn.arguments import check_count
-from fastdrop.nn.layer import Layer, Shape
-from fastdrop.nn.sources import Sources, sources
+from fastdrop.nn.fusion import NO_TAIL, Tail
+from fastdrop.nn.initializers import Initializer
+from fastdrop.nn.layer import Shape
+from fastdrop.nn.sources import Sources
+from fastdrop.nn.weighted import Weighted
+from fastdrop.threads import get_num_threads
 
 
-class Dense(Layer):
+class Dense(Weighted):
     """A fully connected layer: ``y = x @ weight + bias``.
 
     Parameters
     ----------
     units : int
         Size of the output's last axis, at least 1.
+    init : str or callable, default "he_normal"
+        First weights: ``"he_normal"``, ``"glorot_uniform"``, ... (see
+        `fastdrop.nn.initializers`), or a function ``(shape, rng) -> array``.
+        Biases start as 0.
+    l1, l2 : float, default 0.0
+        The loss gets ``l1 * sum(abs(weight)) + l2 * sum(weight**2)``.
+    max_norm : float, optional
+        After each step a unit's incoming weights of larger Euclidean norm are
+        scaled to this norm [1]_.
     rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
         Where the first weights come from; by default from the `Sequential`
         around it, or else fresh entropy.
@@ -26,14 +39,13 @@ class Dense(Layer):
     Attributes
     ----------
     params, grads : dict
-        ``"weight"``, of shape (in, units), and ``"bias"``, (units,). Weights
-        start as He normals, ``N(0, 2 / in)`` [1]_, biases as 0.
+        ``"weight"``, of shape (in, units), and ``"bias"``, (units,).
 
     Raises
     ------
     TypeError, ValueError
-        If `units` is not an int of at least 1, or `rng` of no such kind; in
-        calls, if the input's last axis is not `in`.
+        If an argument is of a wrong kind or out of its range; in calls, if the
+        input's last axis is not `in`.
 
     Notes
     -----
@@ -43,7 +55,9 @@ class Dense(Layer):
 
     References
     ----------
-    .. [1] He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
+    .. [1] Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a
+       simple way to prevent neural networks from overfitting", JMLR 15, 2014,
+       section 5.1.
 
     Examples
     --------
@@ -57,11 +71,21 @@ class Dense(Layer):
     array([2., 2., 2.], dtype=float32)
     """
 
-    def __init__(self, units: int, *, rng: Any = None) -> None:
-        super().__init__()
-        self.units = check_count(units, "units", "Dense")
-        self._sources = None if rng is None else sources(rng, "Dense")
+    def __init__(
+        self,
+        units: int,
+        *,
+        init: Initializer = "he_normal",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(init, l1, l2, max_norm, rng)
+        self.units = check_count(units, "units", self.where)
         self._x: np.ndarray | None = None
+        self._y: np.ndarray | None = None
+        self._tail = NO_TAIL
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         if len(input_shape) < 2:
@@ -69,39 +93,61 @@ class Dense(Layer):
                 f"{self.where}: expected an input of shape (batch, features), "
                 f"got input of shape {input_shape}"
             )
+        features = input_shape[-1]
         if self.params:
             self._check(input_shape)
+        elif not features:
+            raise ValueError(f"{self.where}: expected at least one feature, got {features}")
         else:
-            self._make_params(input_shape[-1], dtype, sources)
+            self._make_params((features, self.units), features, self.units, dtype, sources)
         return (*input_shape[:-1], self.units)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+    def forward(self, x: np.ndarray, training: bool = False, tail: Tail = NO_TAIL) -> np.ndarray:
         if not self.params:
             self.build(x.shape, x.dtype)
         self._check(x.shape)
-        self._x = x
-        y = x @ self.params["weight"]
-        y += self.params["bias"]
-        return y
+        weight, bias = self.params["weight"], self.params["bias"]
+        rows = np.ascontiguousarray(x.reshape(-1, len(weight)))
+        y = self._room("y", (len(rows), self.units), weight.dtype)
+        relu = tail.relu is not None
+        layer_kernels().matmul(
+            rows, weight, y, False, False, bias, relu, False, get_num_threads()
+        )
+        self._x, self._tail = x, tail
+        self._y = tail.drop(y.reshape(*x.shape[:-1], self.units), training)
+        return self._y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        if self._x is None:
-            raise RuntimeError(f"{self.where}: backward needs a forward before it")
+        dz = self._learn(dy)
         weight = self.params["weight"]
-        if not self.grads:
-            self.grads = {name: np.empty_like(param) for name, param in self.params.items()}
-        rows = dy.reshape(-1, self.units)
-        np.matmul(self._x.reshape(-1, len(weight)).T, rows, out=self.grads["weight"])
-        np.sum(rows, axis=0, out=self.grads["bias"])
-        return dy @ weight.T
+        dx = self._room("dx", (len(dz), len(weight)), weight.dtype)
+        layer_kernels().matmul(dz, weight, dx, False, True, None, False, False, get_num_threads())
+        return dx.reshape(self._remembered(self._x).shape)
 
-    def _make_params(self, features: Any, dtype: Any, given: Sources | None) -> None:
-        if not features:
-            raise ValueError(f"{self.where}: expected at least one feature, got {features}")
-        draws = self._sources or given or sources(None, self.where)
-        weight = draws.weights.standard_normal((features, self.units), dtype)
-        weight *= sqrt(2.0 / features)
-        self.params = {"weight": weight, "bias": np.zeros(self.units, dtype)}
+    def learn(self, dy: np.ndarray) -> None:
+        self._learn(dy)
+
+    def forget(self) -> None:
+        super().forget()
+        self._x = self._y = None
+
+    def _learn(self, dy: np.ndarray) -> np.ndarray:
+        """Fill `grads`; the gradient by what comes before the tail."""
+        x, y = self._remembered(self._x, self._y)
+        added, threads = self._start_grads(), get_num_threads()
+        dz = dy = np.ascontiguousarray(dy.reshape(-1, self.units))
+        sums = self.grads["bias"]
+        if self._tail.relu is None:
+            layer_kernels().unit_sums(dy, None, None, sums, 1.0, added, threads)
+        else:
+            dz, scale = self._room("dz", dy.shape, dy.dtype), self._tail.scale
+            y = y.reshape(dy.shape)
+            layer_kernels().unit_sums(dy, y, dz, sums, scale, added, threads)
+        rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+        layer_kernels().matmul(
+            rows, dz, self.grads["weight"], True, False, None, False, added, threads
+        )
+        return dz
 
     def _check(self, shape: Shape) -> None:
         features = len(self.params["weight"])

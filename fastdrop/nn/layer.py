@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,19 +24,27 @@ class Layer:
     grads : dict of str to ndarray
         Gradients of the loss by the parameters, from the last `backward`, in
         buffers that the next one overwrites.
+    state : dict of str to ndarray
+        What is kept with the parameters, but not trained.
     where : str
         What errors call the layer. `Sequential` puts the position in it.
 
     Notes
     -----
     A layer used alone is built at its first call, in that call's dtype and
-    from its own ``rng``.
+    from its own ``rng``. An argument of the constructor is an attribute of the
+    same name: `config` reads it there.
     """
 
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
+        self.state: dict[str, np.ndarray] = {}
         self.where = type(self).__name__
+        # Between the steps of a training, results are written into the same
+        # arrays again: fresh ones of megabytes cost page faults.
+        self.reuses = False
+        self._rooms: dict[str, np.ndarray] = {}
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         """Make the parameters, unless they are there, and give the output's shape.
@@ -69,3 +79,40 @@ class Layer:
         """The gradient by the input of the last `forward`, given that by its
         output; fills `grads`."""
         raise NotImplementedError
+
+    def learn(self, dy: np.ndarray) -> None:
+        """`backward` without the gradient by the input, which nobody wants from
+        the first layer that learns."""
+        self.backward(dy)
+
+    def penalty(self) -> float:
+        """What the layer adds to the loss; its gradient is in `grads`."""
+        return 0.0
+
+    def constrain(self) -> None:
+        """Bring parameters back to where they may be, after a step."""
+
+    def forget(self) -> None:
+        """Let go of what is remembered for `backward`, and of reused arrays."""
+        self._rooms = {}
+
+    def config(self) -> dict[str, Any]:
+        """Arguments that make such a layer again; the ``rng`` is not among them."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if name != "rng"}
+
+    def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """An array to write a result into: fresh, or while training the one of
+        that name, of which a smaller batch takes the front."""
+        if not self.reuses:
+            return np.empty(shape, dtype)
+        size, room = prod(shape), self._rooms.get(name)
+        if room is None or room.dtype != dtype or room.size < size:
+            room = self._rooms[name] = np.empty(size, dtype)
+        return room[:size].reshape(shape)
+
+    def _remembered(self, *arrays: Any) -> Any:
+        """What `forward` left, or an error if there was none."""
+        if any(array is None for array in arrays):
+            raise RuntimeError(f"{self.where}: backward needs a forward before it")
+        return arrays[0] if len(arrays) == 1 else arrays

@@ -89,16 +89,132 @@ class Dropout(Layer):
             self._rng = MaskStream() if sources is None else sources.masks
         return input_shape
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+    def forward(
+        self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
+    ) -> np.ndarray:
         if not training:
             self.mask = None
             return x
         if self._rng is None:
             self.build(x.shape, x.dtype)
+        if out is None and self.reuses:
+            out = self._room("y", x.shape, x.dtype)
         y, self.mask = dropout(
-            x, self.rate, rng=self._rng, shared_axes=self.shared_axes, return_mask=True
+            x, self.rate, rng=self._rng, shared_axes=self.shared_axes, out=out, return_mask=True
         )
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        return dy if self.mask is None else self.mask.apply(dy)
+        if self.mask is None:
+            return dy
+        return self.mask.apply(dy, self._room("dx", dy.shape, dy.dtype))
+
+
+class _Spatial(Dropout):
+    """One draw for all of some axes, in inputs of one rank."""
+
+    axes: tuple[int, ...]
+    layout: str
+
+    def __init__(self, rate: Any = 0.5, *, rng: Any = None) -> None:
+        super().__init__(rate, self.axes, rng=rng)
+
+    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
+        self._check(input_shape)
+        return super().build(input_shape, dtype, sources)
+
+    def forward(
+        self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        self._check(x.shape)
+        return super().forward(x, training, out)
+
+    def _check(self, shape: Shape) -> None:
+        if len(shape) != len(self.axes) + 2:
+            raise ValueError(
+                f"{self.where}: expected an input of shape {self.layout}, "
+                f"got input of shape {shape}"
+            )
+
+
+class SpatialDropout1D(_Spatial):
+    """Drops whole channels of sequences (N, T, C) in training.
+
+    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
+    along axis 1.
+
+    References
+    ----------
+    Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient object localization
+    using convolutional networks", CVPR 2015.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> y = fastdrop.nn.SpatialDropout1D(0.5, rng=0).forward(np.ones((2, 9, 4)), training=True)
+    >>> bool((y == y[:, :1]).all())
+    True
+    """
+
+    axes, layout = (1,), "(N, T, C)"
+
+
+class SpatialDropout2D(_Spatial):
+    """Drops whole feature maps of images (N, H, W, C) in training.
+
+    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
+    along axes 1 and 2. Reference: that of `SpatialDropout1D`.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> layer = fastdrop.nn.SpatialDropout2D(0.5, rng=0)
+    >>> y = layer.forward(np.ones((2, 5, 5, 3)), training=True)
+    >>> bool((y == y[:, :1, :1]).all())
+    True
+    """
+
+    axes, layout = (1, 2), "(N, H, W, C)"
+
+
+class SpatialDropout3D(_Spatial):
+    """Drops whole feature maps of volumes (N, D, H, W, C) in training.
+
+    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
+    along axes 1, 2 and 3. Reference: that of `SpatialDropout1D`.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> layer = fastdrop.nn.SpatialDropout3D(0.5, rng=0)
+    >>> layer.forward(np.ones((2, 5, 5, 5, 3)), training=True).shape
+    (2, 5, 5, 5, 3)
+    """
+
+    axes, layout = (1, 2, 3), "(N, D, H, W, C)"
+
+
+class TemporalDropout(_Spatial):
+    """One mask for all time steps of (batch, time, features), in training.
+
+    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
+    along axis 1.
+
+    References
+    ----------
+    Gal, Ghahramani, "A theoretically grounded application of dropout in
+    recurrent neural networks", NeurIPS 2016.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> y = fastdrop.nn.TemporalDropout(0.5, rng=0).forward(np.ones((2, 9, 4)), training=True)
+    >>> bool((y == y[:, :1]).all())
+    True
+    """
+
+    axes, layout = (1,), "(batch, time, features)"
+
+
+# Those that multiply what they keep, and nothing else.
+DROPOUTS = (Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, TemporalDropout)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from fastdrop.nn.arguments import check_count
 from fastdrop.nn.callbacks import Callback, History, ProgressBar
+from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
+from fastdrop.nn.inputs import Batches, check_samples, check_two, part, sample_weights, slices
 from fastdrop.nn.interrupts import whole
 from fastdrop.nn.layer import Layer, Shape
-from fastdrop.nn.losses import LOSSES, SoftmaxCrossEntropy
+from fastdrop.nn.losses import LOSSES, Loss
 from fastdrop.nn.optimizers import OPTIMIZERS, Optimizer
 from fastdrop.nn.sources import sources
 
@@ -25,11 +28,13 @@ class Sequential:
     ----------
     layers : iterable of Layer
         At least one; none of them twice.
-    loss : {"softmax_cross_entropy"} or SoftmaxCrossEntropy
-        The last layer gives logits; the loss knows how they become
-        probabilities.
-    optimizer : {"adam", "sgd"} or SGD or Adam
-        A name stands for the defaults: Adam 1e-3, SGD 0.01.
+    loss : str or Loss
+        ``"softmax_cross_entropy"``, ``"binary_cross_entropy"`` (both of logits:
+        the loss knows how they become probabilities), ``"mean_squared_error"``,
+        or an instance.
+    optimizer : str or Optimizer
+        ``"adam"``, ``"adamw"``, ``"sgd"``, ``"rmsprop"``, with their defaults,
+        or an instance.
     rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
         Reproduces everything, from sources of their own: first weights,
         shuffling, masks. An int or a SeedSequence gives the same each time;
@@ -46,6 +51,8 @@ class Sequential:
         In errors, "layer 2" is ``layers[2]``.
     history : History or None
         Of the last `fit`, up to where it was interrupted.
+    epoch : int
+        How many epochs of it are complete.
     stop_training : bool
         Set by a callback to end `fit` after the epoch.
 
@@ -58,9 +65,12 @@ class Sequential:
     Notes
     -----
     Data are arrays of real numbers with the samples along axis 0. Batches are
-    converted to `dtype` as they are taken; labels must be integers. A fixed
-    `rng` gives the same losses, bit for bit, with every mask backend and any
-    number of threads of fastdrop.
+    converted to `dtype` as they are taken. A fixed `rng` gives the same losses,
+    bit for bit, with every mask backend and any number of threads of fastdrop.
+
+    ReLU, max-pool and dropout that follow a `Dense` or a `Conv2D` are done by
+    that layer while its output is in the cache (`fastdrop.nn.fusion`): the same
+    numbers, in less time and memory.
 
     Examples
     --------
@@ -80,7 +90,7 @@ class Sequential:
         self,
         layers: Iterable[Layer],
         *,
-        loss: str | SoftmaxCrossEntropy = "softmax_cross_entropy",
+        loss: str | Loss = "softmax_cross_entropy",
         optimizer: str | Optimizer = "adam",
         rng: Any = None,
         dtype: Any = np.float32,
@@ -88,17 +98,20 @@ class Sequential:
     ) -> None:
         where = type(self).__name__
         self.layers = _check_layers(layers, where)
-        self.loss = _named(loss, "loss", LOSSES, SoftmaxCrossEntropy, where)
+        self.loss = _named(loss, "loss", LOSSES, Loss, where)
         self.optimizer = _named(optimizer, "optimizer", OPTIMIZERS, Optimizer, where)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"{where}: dtype must be float32 or float64, got {self.dtype}")
         self.history: History | None = None
+        self.epoch = 0
         self.stop_training = False
         self._sources = sources(rng, where)
         self._optimizer_state: dict[str, Any] = {}
         self._sample: Shape | None = None
         self._output: Shape = ()
+        self._fused: list[tuple[Layer, Tail]] = []
+        self._fused_of: list[Layer] = []
         for position, layer in enumerate(self.layers):
             layer.where = f"{where} layer {position} ({type(layer).__name__})"
         if input_shape is not None:
@@ -125,7 +138,7 @@ class Sequential:
         """
         x = self._check_samples(x, f"{type(self).__name__}.forward")
         with np.errstate(all="ignore"):
-            return self._forward(self._batch(x), training)
+            return self._forward(x.astype(self.dtype, copy=False), training)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Gradient by the input of the last `forward`, given that by its output.
@@ -133,7 +146,7 @@ class Sequential:
         Fills ``grads`` of every layer.
         """
         with np.errstate(all="ignore"):
-            for layer in reversed(self.layers):
+            for layer, _ in reversed(self._computing()):
                 dy = layer.backward(dy)
         return dy
 
@@ -143,12 +156,13 @@ class Sequential:
         Parameters
         ----------
         x : array_like of shape (batch, ...)
-        y : array_like of int, shape (batch,)
+        y : array_like
+            What the loss takes: integer labels (batch,), or targets.
 
         Returns
         -------
         float
-            The loss before the step.
+            The loss before the step, penalties included.
 
         Raises
         ------
@@ -167,7 +181,7 @@ class Sequential:
         """
         where = f"{type(self).__name__}.train_batch"
         x, y = self._check_pair(x, y, where)
-        return self._step(x, y, where)[0]
+        return self._step(x.astype(self.dtype, copy=False), y, None, where)[0]
 
     def fit(
         self,
@@ -177,6 +191,10 @@ class Sequential:
         epochs: int = 1,
         batch_size: int = 32,
         validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        initial_epoch: int = 0,
         callbacks: Iterable[Callback] = (),
         verbose: bool = True,
     ) -> History:
@@ -185,11 +203,23 @@ class Sequential:
         Parameters
         ----------
         x : array_like of shape (samples, ...)
-        y : array_like of int, shape (samples,)
+        y : array_like
+            What the loss takes: integer labels (samples,), or targets.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller.
         validation_data : (x, y), optional
             Evaluated after each epoch.
+        validation_split : float, default 0.0
+            Share of the samples, the last ones, to validate with and not to
+            train on; in [0, 1), and not together with `validation_data`.
+        shuffle : bool, default True
+            False takes the samples in their own order.
+        class_weight : dict of int to float, optional
+            Factors of the loss of samples with these labels.
+        initial_epoch : int, default 0
+            How many of the epochs are done already. A model that was saved
+            after some and loaded goes on with ``initial_epoch=model.epoch``, bit
+            for bit as if it had never stopped.
         callbacks : iterable of Callback, optional
         verbose : bool, default True
             Show a progress bar (tqdm).
@@ -216,30 +246,51 @@ class Sequential:
         where = f"{type(self).__name__}.fit"
         epochs = check_count(epochs, "epochs", where)
         batch_size = check_count(batch_size, "batch_size", where)
+        done = check_count(initial_epoch, "initial_epoch", where, least=0)
         callbacks = _check_callbacks(callbacks, where)
         x, y = self._check_pair(x, y, where)
+        begin = part(len(x), validation_split, where)
         if validation_data is not None:
-            validation_data = self._check_validation(validation_data, where)
+            if begin < len(x):
+                raise ValueError(
+                    f"{where}: validation_data and validation_split must not be given together"
+                )
+            pair = check_two(validation_data, "validation_data", where)
+            validation_data = self._check_pair(*pair, f"{where}: validation_data")
+        elif begin < len(x):
+            validation_data = x[begin:], y[begin:]
+            x, y = x[:begin], y[:begin]
+        weights = sample_weights(class_weight, y, self.dtype, where)
         if verbose:
             callbacks.append(ProgressBar())
-        history = self.history = History()
+        if not done or self.history is None:
+            self.history = History()
+        history, self.epoch = self.history, done
         self.stop_training = False
+        batches = Batches(x, self.dtype, batch_size)
         try:
             for callback in callbacks:
                 callback.on_train_begin(self, epochs, -(-len(x) // batch_size))
-            for epoch in range(epochs):
-                logs = self._epoch(x, y, batch_size, callbacks, f"{where}, epoch {epoch}")
+            for epoch in range(done, epochs):
+                if self.stop_training:
+                    break
+                for callback in callbacks:
+                    callback.on_epoch_begin(self, epoch)
+                order = self._sources.order.permutation(len(x)) if shuffle else np.arange(len(x))
+                logs = self._epoch(
+                    batches, y, weights, order, batch_size, callbacks, f"{where}, epoch {epoch}"
+                )
                 if validation_data is not None:
                     figures = self._evaluate(*validation_data, batch_size=1024)
                     logs |= {f"val_{name}": value for name, value in figures.items()}
                 history.append(logs)
+                self.epoch = epoch + 1
                 for callback in callbacks:
                     callback.on_epoch_end(self, epoch, logs)
-                if self.stop_training:
-                    break
         finally:
             for callback in callbacks:
                 callback.on_train_end(self)
+            self._forget()
         return history
 
     def evaluate(self, x: Any, y: Any, *, batch_size: int = 1024) -> dict[str, float]:
@@ -248,14 +299,16 @@ class Sequential:
         Parameters
         ----------
         x : array_like of shape (samples, ...)
-        y : array_like of int, shape (samples,)
+        y : array_like
+            What the loss takes: integer labels (samples,), or targets.
         batch_size : int, default 1024
             How many samples are in memory at once.
 
         Returns
         -------
         dict
-            ``{"loss": float, "accuracy": float}``.
+            ``{"loss": float, "accuracy": float}``; the loss has the penalties
+            in it, and the accuracy is there where the loss knows one.
 
         Raises
         ------
@@ -267,8 +320,8 @@ class Sequential:
         return self._evaluate(*self._check_pair(x, y, where), batch_size)
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> np.ndarray:
-        """Class probabilities, without dropout; up to rounding the same for every
-        `batch_size`.
+        """Class probabilities, or what else the loss makes of outputs, without
+        dropout; up to rounding the same for every `batch_size`.
 
         Parameters
         ----------
@@ -279,7 +332,7 @@ class Sequential:
         Returns
         -------
         ndarray of shape (samples, classes)
-            Of the model's dtype; rows sum to 1.
+            Of the model's dtype; probabilities sum to 1.
 
         Raises
         ------
@@ -290,8 +343,70 @@ class Sequential:
         batch_size = check_count(batch_size, "batch_size", where)
         x = self._check_samples(x, where)
         with np.errstate(all="ignore"):
-            batches = self._outputs(x, batch_size)
-            return np.concatenate([self.loss.predict(logits) for _, logits in batches])
+            outputs = self._outputs(x, batch_size)
+            return np.concatenate([self.loss.predict(logits) for _, logits in outputs])
+
+    def summary(self) -> str:
+        """A table of the layers, with what each gives and how much it learns.
+
+        Returns
+        -------
+        str
+            To be printed. Shapes are there once the model is built: with
+            `input_shape`, or after the first call.
+
+        Examples
+        --------
+        >>> import fastdrop
+        >>> layers = [fastdrop.nn.Dense(8), fastdrop.nn.ReLU(), fastdrop.nn.Dense(2)]
+        >>> print(fastdrop.nn.Sequential(layers, input_shape=(4,)).summary())
+        layer     output     parameters
+        0  Dense  (None, 8)          40
+        1  ReLU   (None, 8)           0
+        2  Dense  (None, 2)          18
+        58 parameters, float32
+        """
+        rows, shape = [["layer", "output", "parameters"]], (None, *(self._sample or ()))
+        total = 0
+        for position, layer in enumerate(self.layers):
+            name = f"{position:<2} {type(layer).__name__}"
+            if self._sample is None:
+                rows.append([name, "not built", ""])
+                continue
+            shape = layer.build(shape, self.dtype, self._sources)
+            count = sum(param.size for param in layer.params.values())
+            total += count
+            rows.append([name, str(shape), f"{count:,}"])
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{name:{wide[0]}}  {output:{wide[1]}}  {count:>{wide[2]}}"
+            for name, output, count in rows
+        ]
+        return "\n".join([*lines, f"{total:,} parameters, {self.dtype}"])
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything that the model is into one file: see `fastdrop.load`.
+
+        Weights, running statistics, architecture, the optimiser and what it
+        remembers, epoch and history, and where all random streams are, as
+        safetensors. The file is complete or not there: it is written beside
+        its place and renamed.
+
+        Parameters
+        ----------
+        path : str or path-like
+            An existing file is replaced.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+        OSError
+            If it cannot be written; an existing file is untouched then.
+        """
+        from fastdrop.nn.saving import save
+
+        save(self, path)
 
     def _build(self, shape: Shape) -> None:
         """Make what is not made yet, and check that samples of `shape` pass through."""
@@ -301,11 +416,7 @@ class Sequential:
         self._sample, self._output = shape[1:], output[1:]
 
     def _check_samples(self, x: Any, where: str) -> np.ndarray:
-        x = np.asarray(x)
-        if x.dtype.kind not in "fiub":
-            raise TypeError(f"{where}: x must hold real numbers, got {x.dtype}")
-        if x.ndim == 0 or len(x) == 0:
-            raise ValueError(f"{where}: x must hold at least one sample, got shape {x.shape}")
+        x = check_samples(x, where)
         if x.shape[1:] != self._sample:
             with self._building():
                 self._build(x.shape)
@@ -332,34 +443,64 @@ class Sequential:
             generator.state = state
             raise
 
-    def _check_validation(self, data: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError(f"{where}: validation_data must be (x, y), got {type(data).__name__}")
-        return self._check_pair(data[0], data[1], f"{where}: validation_data")
-
-    def _batch(self, x: np.ndarray) -> np.ndarray:
-        return x.astype(self.dtype, copy=False)
+    def _computing(self) -> list[tuple[Layer, Tail]]:
+        """The layers that compute, with what they do for those behind them."""
+        if self._fused_of != self.layers:
+            self._fused, self._fused_of = fuse(self.layers), list(self.layers)
+        return self._fused
 
     def _forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        for layer in self.layers:
-            x = layer.forward(x, training)
+        for layer, tail in self._computing():
+            x = layer.forward(x, training) if tail is NO_TAIL else layer.forward(x, training, tail)
         return x
 
-    def _step(self, x: np.ndarray, y: np.ndarray, where: str) -> tuple[float, int]:
+    def _learn(self, dy: np.ndarray) -> None:
+        """Fill `grads`, and compute no gradient that no layer learns from."""
+        layers = [layer for layer, _ in self._computing()]
+        while layers and not layers[0].params:
+            layers.pop(0)
+        for layer in reversed(layers[1:]):
+            dy = layer.backward(dy)
+        if layers:
+            layers[0].learn(dy)
+
+    def _step(
+        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, where: str
+    ) -> tuple[float, int | None]:
         """Loss and number of right answers of a batch, which is then learned."""
         # NaN and inf pass through as values; the loss shows them.
-        with np.errstate(all="ignore"):
-            x = self._batch(x)
-            logits = self._forward(x, training=True)
-            loss = self.loss.forward(logits, y)
+        with np.errstate(all="ignore"), self._reusing():
+            outputs = self._forward(x, training=True)
+            loss = self.loss.forward(outputs, y, weights) + self._penalty()
             if not isfinite(loss):
                 raise FloatingPointError(f"{where}: loss is {loss}; {_blame(x)}")
-            self.backward(self.loss.backward())
+            correct = self.loss.correct(outputs, y)
+            self._learn(self.loss.backward())
             params, grads = self._collect("params"), self._collect("grads")
             if params:
                 with whole():
                     self.optimizer.step(params, grads, self._optimizer_state)
-        return loss, self.loss.correct(logits, y)
+                    for layer in self.layers:
+                        layer.constrain()
+        return loss, correct
+
+    @contextmanager
+    def _reusing(self) -> Iterator[None]:
+        """In the block, layers write into the arrays of the step before."""
+        for layer in self.layers:
+            layer.reuses = True
+        try:
+            yield
+        finally:
+            for layer in self.layers:
+                layer.reuses = False
+
+    def _forget(self) -> None:
+        for layer in self.layers:
+            layer.forget()
+
+    def _penalty(self) -> float:
+        return sum(layer.penalty() for layer in self.layers)
 
     def _collect(self, kind: str) -> dict[str, np.ndarray]:
         """Parameters or gradients of all layers, by names like ``"2.weight"``."""
@@ -370,31 +511,57 @@ class Sequential:
         }
 
     def _epoch(
-        self, x: np.ndarray, y: np.ndarray, size: int, callbacks: list[Callback], where: str
+        self,
+        batches: Batches,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        order: np.ndarray,
+        size: int,
+        callbacks: list[Callback],
+        where: str,
     ) -> dict[str, float]:
-        order = self._sources.order.permutation(len(x))
-        total, right = 0.0, 0
-        for step, start in enumerate(range(0, len(x), size)):
-            rows = order[start : start + size]
-            loss, correct = self._step(x[rows], y[rows], f"{where}, step {step}")
-            total, right = total + loss * len(rows), right + correct
+        figures = _Figures()
+        for step, batch in enumerate(slices(len(order), size)):
+            rows = order[batch]
+            factors = None if weights is None else weights[rows]
+            loss, correct = self._step(batches.take(rows), y[rows], factors, f"{where}, step {step}")
+            figures.add(len(rows), loss, correct)
             for callback in callbacks:
                 callback.on_batch_end(self, step, loss)
-        return {"loss": total / len(x), "accuracy": right / len(x)}
+        return figures.means()
 
     def _outputs(self, x: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
-        for start in range(0, len(x), size):
-            rows = slice(start, start + size)
-            yield rows, self._forward(self._batch(x[rows]), training=False)
+        for rows in slices(len(x), size):
+            yield rows, self._forward(x[rows].astype(self.dtype, copy=False), training=False)
+        self._forget()
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
-        total, right = 0.0, 0
+        figures, penalty = _Figures(), self._penalty()
         with np.errstate(all="ignore"):
-            for rows, logits in self._outputs(x, batch_size):
-                labels = y[rows]
-                total += self.loss.forward(logits, labels) * len(labels)
-                right += self.loss.correct(logits, labels)
-        return {"loss": total / len(x), "accuracy": right / len(x)}
+            for rows, outputs in self._outputs(x, batch_size):
+                loss = self.loss.forward(outputs, y[rows]) + penalty
+                figures.add(len(outputs), loss, self.loss.correct(outputs, y[rows]))
+        return figures.means()
+
+
+class _Figures:
+    """Loss and accuracy over batches."""
+
+    def __init__(self) -> None:
+        self._samples, self._loss, self._correct = 0, 0.0, 0
+        self._answers = True
+
+    def add(self, samples: int, loss: float, correct: int | None) -> None:
+        self._samples += samples
+        self._loss += loss * samples
+        self._answers = correct is not None
+        self._correct += correct or 0
+
+    def means(self) -> dict[str, float]:
+        found = {"loss": self._loss / self._samples}
+        if self._answers:
+            found["accuracy"] = self._correct / self._samples
+        return found
 
 
 def _check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:

@@ -1,0 +1,286 @@
+"""The layer kernels in plain NumPy: short, and what installs without a compiler train with.
+
+A convolution is one product: windows are copied side by side, as rows of a
+matrix, and multiplied by the weights (Chellapilla, Puri, Simard, "High
+performance convolutional neural networks for document processing", 2006).
+Checked against loops written from the formulas, and against PyTorch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+# Elements of windows copied at once (a few MB: larger was slower), and of a
+# parameter moved at once: memory that a step takes does not grow with its arrays.
+_WINDOWS = 1 << 19
+_BLOCK = 1 << 15
+
+_quiet = np.errstate(all="ignore")
+
+
+@_quiet
+def matmul(a, b, out, transpose_a, transpose_b, bias, relu, accumulate, threads):
+    a, b = a.T if transpose_a else a, b.T if transpose_b else b
+    if accumulate:
+        out += a @ b
+    else:
+        np.matmul(a, b, out=out)
+    if bias is not None:
+        out += bias
+    if relu:
+        np.maximum(out, 0, out=out)
+
+
+@_quiet
+def unit_sums(dy, y, dz, sums, scale, accumulate, threads):
+    if y is not None:
+        dz[...] = np.where(y > 0, dy * scale, 0)
+        dy = dz
+    _store(_column_sums(dy), sums, accumulate)
+
+
+@_quiet
+def relu(x, out, threads):
+    np.maximum(x, 0, out=out)
+
+
+@_quiet
+def relu_backward(y, dy, out, threads):
+    out[...] = np.where(y > 0, dy, 0)
+
+
+@_quiet
+def conv2d(x, weight, bias, out, winners, strides, padding, relu, pool, scratch, threads):
+    kernel, size, filters = weight.shape[:2], _conv_size(out, pool), weight.shape[3]
+    for group in _groups(x, kernel, size):
+        product = _windows(x[group], kernel, size, strides, padding) @ weight.reshape(-1, filters)
+        product = product.reshape(-1, *size, filters)
+        if any(pool):
+            chosen = None if winners is None else winners[group]
+            max_pool(product, out[group], chosen, pool, pool, threads)
+        else:
+            out[group] = product
+    out += bias
+    if relu:
+        np.maximum(out, 0, out=out)
+
+
+@_quiet
+def conv2d_backward(
+    x,
+    weight,
+    y,
+    winners,
+    dy,
+    dx,
+    dweight,
+    dbias,
+    scale,
+    strides,
+    padding,
+    relu,
+    pool,
+    accumulate,
+    scratch,
+    threads,
+):
+    kernel, size, filters = weight.shape[:2], _conv_size(dy, pool), weight.shape[3]
+    if relu:
+        dy = np.where(y > 0, dy * scale, 0)
+    _store(_column_sums(dy.reshape(-1, filters)), dbias, accumulate)
+    if not accumulate:
+        dweight[...] = 0
+    for group in _groups(x, kernel, size):
+        dz = dy[group]
+        if any(pool):
+            dz = np.empty((len(dz), *size, filters), dy.dtype)
+            max_pool_backward(dy[group], winners[group], dz, pool, pool, threads)
+        rows = dz.reshape(-1, filters)
+        windows = _windows(x[group], kernel, size, strides, padding)
+        dweight += (windows.T @ rows).reshape(weight.shape)
+        if dx is not None:
+            _conv_input_gradient(rows, weight, dx[group], size, strides, padding)
+
+
+def conv2d_scratch(x, weight, out_size, pool, backward, threads):
+    return 0
+
+
+@_quiet
+def max_pool(x, out, winners, pool, strides, threads):
+    taps = list(_taps(x, pool, out.shape[1:3], strides))
+    out[...] = taps[0]
+    for tap in taps[1:]:
+        np.maximum(out, tap, out=out)
+    if winners is not None:
+        # From the last to the first, so that the first of the largest stays.
+        for place, tap in reversed(list(enumerate(taps))):
+            np.copyto(winners, place, where=(tap == out) | np.isnan(tap))
+
+
+@_quiet
+def max_pool_backward(dy, winners, dx, pool, strides, threads):
+    dx[...] = 0
+    for place, tap in enumerate(_taps(dx, pool, dy.shape[1:3], strides)):
+        tap += np.where(winners == place, dy, 0)
+
+
+@_quiet
+def avg_pool(x, out, pool, strides, threads):
+    out[...] = 0
+    for tap in _taps(x, pool, out.shape[1:3], strides):
+        out += tap
+    out /= pool[0] * pool[1]
+
+
+@_quiet
+def avg_pool_backward(dy, dx, pool, strides, threads):
+    dx[...] = 0
+    share = dy / (pool[0] * pool[1])
+    for tap in _taps(dx, pool, dy.shape[1:3], strides):
+        tap += share
+
+
+@_quiet
+def moments(x, mean, variance, threads):
+    mean[...] = _column_sums(x) / len(x)
+    variance[...] = _column_sums(np.square(x - mean)) / len(x)
+
+
+@_quiet
+def channel_affine(x, a, b, out, threads):
+    np.multiply(x, a, out=out)
+    out += b
+
+
+@_quiet
+def channel_sums(x, dy, mean, sums, products, threads):
+    sums[...] = _column_sums(dy)
+    products[...] = _column_sums(dy * (x - mean))
+
+
+@_quiet
+def channel_affine2(x, y, a, b, c, out, threads):
+    out[...] = x * a + y * b + c
+
+
+@_quiet
+def sgd(param, grad, velocity, learning_rate, momentum, nesterov, factor, threads):
+    for p, g, v in _blocks(param, grad, velocity):
+        g = g * factor
+        if v is not None:
+            v *= momentum
+            v += g
+            g = g + momentum * v if nesterov else v
+        p -= learning_rate * g
+
+
+@_quiet
+def adam(
+    param,
+    grad,
+    moment,
+    square,
+    learning_rate,
+    beta_1,
+    beta_2,
+    root,
+    epsilon,
+    decay,
+    factor,
+    threads,
+):
+    for p, g, m, s in _blocks(param, grad, moment, square):
+        g = g * factor
+        m[...] = beta_1 * m + (1 - beta_1) * g
+        s[...] = beta_2 * s + (1 - beta_2) * (g * g)
+        p[...] = p * (1 - decay) - learning_rate * m / (np.sqrt(s) * root + epsilon)
+
+
+@_quiet
+def rmsprop(param, grad, square, velocity, learning_rate, rho, momentum, epsilon, factor, threads):
+    for p, g, s, v in _blocks(param, grad, square, velocity):
+        g = g * factor
+        s[...] = rho * s + (1 - rho) * (g * g)
+        g /= np.sqrt(s) + epsilon
+        if v is not None:
+            v *= momentum
+            v += g
+            g = v
+        p -= learning_rate * g
+
+
+@_quiet
+def sum_squares(x, threads):
+    doubles = (block.astype(np.float64) for (block,) in _blocks(x))
+    return float(sum(block @ block for block in doubles))
+
+
+@_quiet
+def max_norm(weight, limit):
+    norms = np.sqrt(np.square(weight, dtype=np.float64).sum(axis=0))
+    weight *= np.where(norms > limit, limit / norms, 1)
+
+
+def _column_sums(x):
+    """In float64: NumPy adds up rows one by one, and float32 would lose digits."""
+    return x.sum(axis=0, dtype=np.float64)
+
+
+def _store(value, out, accumulate):
+    out[...] = out + value if accumulate else value
+
+
+def _blocks(*arrays):
+    """The same few elements of each array at a time; None stays None."""
+    flat = [None if array is None else array.reshape(-1) for array in arrays]
+    for first in range(0, arrays[0].size, _BLOCK):
+        yield [None if array is None else array[first : first + _BLOCK] for array in flat]
+
+
+def _taps(images, window, size, strides):
+    """For each place in a window, row by row: what lies there, a view of a pixel per window."""
+    (oh, ow), (sh, sw) = size, strides
+    for i, j in np.ndindex(*window):
+        yield images[:, i : i + sh * oh : sh, j : j + sw * ow : sw]
+
+
+def _conv_size(out, pool):
+    """Rows and columns of the convolution that count: a pool leaves the last ones out."""
+    return out.shape[1] * (pool[0] or 1), out.shape[2] * (pool[1] or 1)
+
+
+def _reach(kernel, size, strides):
+    """Rows and columns from the first window's beginning to the last one's end."""
+    return tuple(s * (o - 1) + k for k, o, s in zip(kernel, size, strides, strict=True))
+
+
+def _groups(x, kernel, size):
+    """Slices of samples whose windows are few enough to be copied at once."""
+    each = size[0] * size[1] * kernel[0] * kernel[1] * x.shape[3]
+    count = max(1, _WINDOWS // each)
+    return [slice(first, first + count) for first in range(0, len(x), count)]
+
+
+def _windows(x, kernel, size, strides, padding):
+    """The windows of all samples, each a row of a matrix."""
+    height, width = _reach(kernel, size, strides)
+    (top, left), (sh, sw) = padding, strides
+    padded = np.zeros((len(x), height, width, x.shape[3]), x.dtype)
+    image = x[:, : max(height - top, 0), : max(width - left, 0)]
+    padded[:, top : top + image.shape[1], left : left + image.shape[2]] = image
+    windows = sliding_window_view(padded, kernel, axis=(1, 2))[:, ::sh, ::sw]
+    columns = kernel[0] * kernel[1] * x.shape[3]
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, columns)
+
+
+def _conv_input_gradient(rows, weight, dx, size, strides, padding):
+    """Of some samples, from the gradient by the convolution, a row for each window."""
+    (top, left), (_, h, w, channels) = padding, dx.shape
+    height, width = _reach(weight.shape[:2], size, strides)
+    padded = np.zeros((len(dx), max(height, top + h), max(width, left + w), channels), dx.dtype)
+    taps = _taps(padded, weight.shape[:2], size, strides)
+    for tap, part in zip(taps, weight.reshape(-1, *weight.shape[2:]), strict=True):
+        tap += (rows @ part.T).reshape(tap.shape)
+    dx[...] = padded[:, top : top + h, left : left + w]

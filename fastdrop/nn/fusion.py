@@ -1,0 +1,85 @@
+"""What a layer does to its output while that is in the cache: ReLU, a pool, dropout.
+
+``Sequential`` looks ahead from every layer with weights. What follows in this
+order is done by that layer's own kernel, and the layers that say so are passed
+over: the large array between a convolution and its pool never exists, and
+going back, ReLU followed by dropout needs only the output's sign and a scale,
+no mask. The layers themselves stay what they are, and give the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fastdrop.nn.activations import ReLU
+    from fastdrop.nn.layer import Layer
+    from fastdrop.nn.noise import Dropout
+    from fastdrop.nn.pooling import MaxPool2D
+
+
+class Tail(NamedTuple):
+    """Layers that another one does the work of. Dropout is only behind ReLU."""
+
+    relu: ReLU | None = None
+    pool: MaxPool2D | None = None
+    dropout: Dropout | None = None
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Of the pool, as kernels want it."""
+        return self.pool.pool_size if self.pool else (0, 0)
+
+    @property
+    def scale(self) -> float:
+        """Of what was kept in the last forward pass."""
+        mask = self.dropout.mask if self.dropout else None
+        return 1.0 if mask is None else mask.scale
+
+    def drop(self, y: np.ndarray, training: bool) -> np.ndarray:
+        """`y` itself, with the dropout applied in place."""
+        return self.dropout.forward(y, training, out=y) if self.dropout else y
+
+
+NO_TAIL = Tail()
+
+
+def fuse(layers: Sequence[Layer]) -> list[tuple[Layer, Tail]]:
+    """The layers that compute, each with what it does for those behind it."""
+    from fastdrop.nn.activations import ReLU
+    from fastdrop.nn.conv import Conv2D
+    from fastdrop.nn.dense import Dense
+    from fastdrop.nn.pooling import MaxPool2D
+
+    found: list[tuple[Layer, Tail]] = []
+    rest = list(layers)
+    while rest:
+        layer, tail = rest.pop(0), NO_TAIL
+        # Subclasses may do otherwise: only the layers themselves.
+        if type(layer) in (Dense, Conv2D):
+            while rest:
+                kind = type(rest[0])
+                if kind is ReLU and tail.relu is None:
+                    tail = tail._replace(relu=rest[0])
+                elif kind is MaxPool2D and type(layer) is Conv2D and tail.pool is None:
+                    if not rest[0].apart:
+                        break
+                    tail = tail._replace(pool=rest[0])
+                elif tail.relu and _scales(rest[0]):
+                    tail = tail._replace(dropout=rest.pop(0))
+                    break
+                else:
+                    break
+                rest.pop(0)
+        found.append((layer, tail))
+    return found
+
+
+def _scales(layer: Layer) -> bool:
+    """Whether it is dropout of one rate: what is kept is multiplied by one number."""
+    from fastdrop.nn.noise import DROPOUTS
+
+    return type(layer) in DROPOUTS and np.ndim(layer.rate) == 0

@@ -1,0 +1,78 @@
+"""What `Sequential` takes for data, and how it is cut into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastdrop.nn.arguments import check_number
+
+
+def check_samples(x: Any, where: str) -> np.ndarray:
+    """`x` as an array of real numbers with at least one sample."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"{where}: x must hold real numbers, got {x.dtype}")
+    if x.ndim == 0 or len(x) == 0:
+        raise ValueError(f"{where}: x must hold at least one sample, got shape {x.shape}")
+    return x
+
+
+def check_two(data: Any, name: str, where: str) -> tuple[Any, Any]:
+    """`data` as a pair."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise TypeError(f"{where}: {name} must be (x, y), got {type(data).__name__}")
+    return data[0], data[1]
+
+
+def part(samples: int, share: Any, where: str) -> int:
+    """Where the last `share` of so many samples begins."""
+    share = check_number(share, "validation_split", where, below=1)
+    begin = samples - int(samples * share)
+    if share and not 0 < begin < samples:
+        raise ValueError(
+            f"{where}: validation_split {share:g} of {samples} samples leaves a part empty"
+        )
+    return begin
+
+
+def sample_weights(class_weight: Any, y: np.ndarray, dtype: Any, where: str) -> np.ndarray | None:
+    """A weight for each of the labels `y`; classes that are not named weigh 1."""
+    if class_weight is None:
+        return None
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"{where}: class_weight must be a dict, got {class_weight!r}")
+    if y.dtype.kind not in "iub" or y.ndim != 1:
+        raise TypeError(f"{where}: class_weight needs integer labels, got {y.dtype} {y.shape}")
+    weights = np.ones(len(y), dtype)
+    for label, weight in class_weight.items():
+        if not isinstance(label, Real) or label not in y:
+            raise ValueError(f"{where}: class_weight names {label!r}, which is no label in y")
+        weights[y == label] = check_number(weight, f"class_weight[{label!r}]", where)
+    return weights
+
+
+def slices(samples: int, size: int) -> Iterator[slice]:
+    """Batches of `size`; the last one may be smaller."""
+    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
+
+
+class Batches:
+    """Batches of an array in a given order, in the model's dtype, in one buffer."""
+
+    def __init__(self, x: np.ndarray, dtype: Any, size: int) -> None:
+        self._x = x
+        self._dtype = dtype
+        # Taken straight into it, unless the numbers have to be converted.
+        same = x.dtype == dtype
+        self._buffer = np.empty((min(size, len(x)), *x.shape[1:]), dtype) if same else None
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The samples at `rows`, until the next call."""
+        if self._buffer is None:
+            return self._x[rows].astype(self._dtype)
+        # mode: with "raise", NumPy goes through a copy. Rows are a permutation.
+        return np.take(self._x, rows, axis=0, out=self._buffer[: len(rows)], mode="clip")
