@@ -86,11 +86,11 @@ def assert_guards(array, name):
     np.testing.assert_array_equal(guards, SENTINEL, err_msg=f"written outside of {name}")
 
 
-def run(kernels, name, dtype, outputs, threads=1, fill=np.nan, size=None, **inputs):
+def run(kernels, name, dtype, outputs, threads=1, fill=np.nan, **inputs):
     """The arrays that a kernel writes, given its inputs by name.
 
     `outputs` says for each its shape, or the array that it holds before, or
-    the name of an input that it is. `size` is a convolution's.
+    the name of an input that it is.
     """
     arrays = {
         key: guarded(value, np.uint8 if key == "winners" else dtype, fill)
@@ -104,8 +104,9 @@ def run(kernels, name, dtype, outputs, threads=1, fill=np.nan, size=None, **inpu
     arguments = inputs | outputs | arrays | {key: arrays[of] for key, of in written.items()}
     arguments["threads"] = threads
     if "scratch" in CONTRACT[name]:
-        rest = size, arguments["pool"], name == "conv2d_backward", threads
-        count = kernels.conv2d_scratch(arguments["x"], arguments["weight"], *rest)
+        backward = name == "conv2d_backward"
+        given = arguments | {"out": arguments["y" if backward else "out"], "backward": backward}
+        count = kernels.conv2d_scratch(*(given[key] for key in CONTRACT["conv2d_scratch"]))
         arguments["scratch"] = arrays["scratch"] = guarded((count,), dtype)
     with np.errstate(all="raise"):
         returned = getattr(kernels, name)(*(arguments[key] for key in CONTRACT[name]))
@@ -370,9 +371,7 @@ def problem(case, exact):
 
 
 def conv_inputs(p, *names):
-    return {
-        name: getattr(p, name) for name in (*names, "size", "strides", "padding", "relu", "pool")
-    }
+    return {name: getattr(p, name) for name in (*names, "strides", "padding", "relu", "pool")}
 
 
 def run_conv2d(kernels, dtype, p, **options):
@@ -639,7 +638,7 @@ def calls(n):
     from_pool = pool | {"dy": normals(5, *pooled), "winners": np.abs(integers(6, *pooled))}
     a, b = x.reshape(n, 3360), normals(7, 3360, 70)
     product = {"transpose_a": False, "transpose_b": False, "bias": b[0], "relu": True}
-    conv = {"strides": (1, 1), "padding": (0, 0), "relu": True, "pool": (2, 2), "size": (13, 12)}
+    conv = {"strides": (1, 1), "padding": (0, 0), "relu": True, "pool": (2, 2)}
     conv |= {"x": x, "weight": normals(8, 3, 3, 16, 9)}
     half = n, 6, 6, 9
     from_conv = {"y": normals(9, *half), "dy": normals(10, *half), "scale": 2.0}

@@ -114,6 +114,7 @@ cdef extern from "simd/layers.h" nogil:
         fd_rows_run *channel_affine[2]
         fd_rows_run *channel_sums[2]
         fd_rows_run *channel_affine2[2]
+        fd_rows_run *max_norm[2]
         fd_step_run *sgd[2]
         fd_step_run *adam[2]
         fd_step_run *rmsprop[2]
@@ -164,43 +165,34 @@ def matmul(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, bint transpose_a, bint
         kernels.matmul[real_of(out)](&job)
 
 
-cdef fd_conv conv_of(cnp.ndarray x, cnp.ndarray weight, int64_t oh, int64_t ow, tuple pool,
-                     int threads):
+cdef fd_conv conv_of(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray out, tuple strides,
+                     tuple padding, tuple pool, int threads):
+    """What a pool leaves out is not computed."""
     cdef fd_conv job
     job.crew = crew(threads)
-    job.x, job.weight, job.bias = data(x), data(weight), NULL
-    job.out = job.dx = job.dweight = job.dbias = job.scratch = NULL
+    job.x, job.weight, job.out, job.bias = data(x), data(weight), data(out), NULL
+    job.dx = job.dweight = job.dbias = job.scratch = NULL
     job.dy, job.winners = NULL, NULL
     job.scale, job.relu, job.accumulate = 1, 0, 0
     job.samples, job.height, job.width, job.channels = (
         x.shape[0], x.shape[1], x.shape[2], x.shape[3])
     job.kh, job.kw, job.filters = weight.shape[0], weight.shape[1], weight.shape[3]
-    job.oh, job.ow = oh, ow
     job.ph, job.pw = pool
-    job.sh, job.sw, job.top, job.left = 1, 1, 0, 0
-    return job
-
-
-cdef fd_conv placed(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray out, tuple strides,
-                    tuple padding, tuple pool, int threads):
-    """What a pool leaves out is not computed."""
-    cdef int64_t oh = out.shape[1] * max(pool[0], 1), ow = out.shape[2] * max(pool[1], 1)
-    cdef fd_conv job = conv_of(x, weight, oh, ow, pool, threads)
-    job.out = data(out)
+    job.oh, job.ow = out.shape[1] * max(pool[0], 1), out.shape[2] * max(pool[1], 1)
     job.sh, job.sw = strides
     job.top, job.left = padding
     return job
 
 
-def conv2d_scratch(cnp.ndarray x, cnp.ndarray weight, tuple out_size, tuple pool, bint backward,
-                   int threads):
-    cdef fd_conv job = conv_of(x, weight, out_size[0], out_size[1], pool, threads)
+def conv2d_scratch(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray out, tuple strides,
+                   tuple padding, tuple pool, bint backward, int threads):
+    cdef fd_conv job = conv_of(x, weight, out, strides, padding, pool, threads)
     return kernels.conv_scratch(&job, backward)
 
 
 def conv2d(cnp.ndarray x, cnp.ndarray weight, bias, cnp.ndarray out, winners, tuple strides,
            tuple padding, bint relu, tuple pool, cnp.ndarray scratch, int threads):
-    cdef fd_conv job = placed(x, weight, out, strides, padding, pool, threads)
+    cdef fd_conv job = conv_of(x, weight, out, strides, padding, pool, threads)
     job.bias, job.winners, job.relu = data(bias), <uint8_t *>data(winners), relu
     job.scratch = data(scratch)
     with one_thread, nogil:
@@ -211,7 +203,7 @@ def conv2d_backward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, winners, c
                     cnp.ndarray dweight, cnp.ndarray dbias, double scale, tuple strides,
                     tuple padding, bint relu, tuple pool, bint accumulate, cnp.ndarray scratch,
                     int threads):
-    cdef fd_conv job = placed(x, weight, y, strides, padding, pool, threads)
+    cdef fd_conv job = conv_of(x, weight, y, strides, padding, pool, threads)
     job.winners, job.dy, job.dx = <uint8_t *>data(winners), data(dy), data(dx)
     job.dweight, job.dbias = data(dweight), data(dbias)
     job.scale, job.relu, job.accumulate = scale, relu, accumulate
@@ -372,8 +364,8 @@ def sum_squares(cnp.ndarray x, int threads):
     return partial[0]
 
 
-def max_norm(cnp.ndarray weight, double limit):
-    """In NumPy: the norms are one pass, and few columns are ever scaled."""
-    norms = np.sqrt(np.einsum("iu,iu->u", weight, weight))
-    if (norms > limit).any():
-        weight *= np.minimum(1, limit / np.maximum(norms, limit)).astype(weight.dtype)
+def max_norm(cnp.ndarray weight, double limit, int threads):
+    cdef fd_rows job = rows_of(weight, None, weight, weight.shape[0], weight.shape[1], threads)
+    job.scale = limit
+    with nogil:
+        kernels.max_norm[real_of(weight)](&job)

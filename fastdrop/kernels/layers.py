@@ -36,13 +36,12 @@ conv2d_backward(x, weight, y, winners, dy, dx, dweight, dbias, scale, strides, p
     Gradients, given ``dy`` by `y`, the output of ``conv2d`` or that times a
     dropout mask of that `scale`; `dx` None is not computed. ``dweight`` and
     ``dbias`` are added to where ``accumulate``.
-conv2d_scratch(x, weight, out_size, pool, backward, threads) -> int
-    How many elements the 1-D `scratch` of these two has at least; ``out_size``
-    is the (oh, ow) of the convolution itself.
+conv2d_scratch(x, weight, out, strides, padding, pool, backward, threads) -> int
+    How many elements the 1-D `scratch` of these two has at least.
 max_pool(x, out, winners, pool, strides, threads)
     Largest of each window, NaN where there is one. `winners`, uint8 of the
-    shape of `out` or None, says which: the first of the largest, counted
-    through the window row by row.
+    shape of `out` or None, says which: the first of the largest, or of the
+    NaNs, counted through the window row by row.
 max_pool_backward(dy, winners, dx, pool, strides, threads)
     ``dy`` where each window's winner was, summed over windows.
 avg_pool(x, out, pool, strides, threads)
@@ -74,7 +73,7 @@ rmsprop(param, grad, square, velocity, learning_rate, rho, momentum, epsilon, fa
     ``param -= learning_rate * velocity``. velocity None is momentum 0.
 sum_squares(x, threads) -> float
     In float64, in blocks that depend on the size alone.
-max_norm(weight, limit)
+max_norm(weight, limit, threads)
     Columns of (in, units) whose Euclidean norm is above `limit` are scaled to
     it.
 ==============================================================================

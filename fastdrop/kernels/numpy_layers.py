@@ -103,7 +103,7 @@ def conv2d_backward(
             _conv_input_gradient(rows, weight, dx[group], size, strides, padding)
 
 
-def conv2d_scratch(x, weight, out_size, pool, backward, threads):
+def conv2d_scratch(x, weight, out, strides, padding, pool, backward, threads):
     return 0
 
 
@@ -218,7 +218,7 @@ def sum_squares(x, threads):
 
 
 @_quiet
-def max_norm(weight, limit):
+def max_norm(weight, limit, threads):
     norms = np.sqrt(np.square(weight, dtype=np.float64).sum(axis=0))
     weight *= np.where(norms > limit, limit / norms, 1)
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastdrop.nn.arguments import check_number
-from fastdrop.nn.schedules import check_whole
+from fastdrop.nn.arguments import check_count, check_number
 
 if TYPE_CHECKING:
     from fastdrop.nn.sequential import Sequential
@@ -226,7 +225,7 @@ class EarlyStopping(_Monitor):
         restore_best: bool = False,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = check_whole(patience, "patience", "EarlyStopping")
+        self.patience = check_count(patience, "patience", "EarlyStopping", least=0)
         self.restore_best = restore_best
         # How many make the run that is on.
         self._epochs = inf
@@ -399,7 +398,7 @@ class ReduceOnPlateau(_Monitor):
     ) -> None:
         super().__init__(monitor, mode)
         self.factor = check_number(factor, "factor", "ReduceOnPlateau", below=1)
-        self.patience = check_whole(patience, "patience", "ReduceOnPlateau")
+        self.patience = check_count(patience, "patience", "ReduceOnPlateau", least=0)
         self.min_rate = check_number(min_rate, "min_rate", "ReduceOnPlateau")
         self._due = False
         # What the rate was before an epoch that has not ended yet.

@@ -167,10 +167,12 @@ class Conv2D(Weighted):
                     f"{self.where}: expected images of at least "
                     f"{self.kernel_size[0]} x {self.kernel_size[1]}, got input of shape {shape}"
                 )
-            sizes.append(-(-size // stride) if self.padding == "same" else (size - window) // stride + 1)
+            sizes.append(
+                -(-size // stride) if self.padding == "same" else (size - window) // stride + 1
+            )
         return sizes[0], sizes[1]
 
-    def _corner(self, shape: Shape) -> tuple[int, int]:
+    def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Zeros above and to the left."""
         if self.padding == "valid":
             return 0, 0
@@ -183,10 +185,10 @@ class Conv2D(Weighted):
     def _scratch(
         self, x: np.ndarray, y: np.ndarray, tail: Tail, backward: bool, threads: int
     ) -> np.ndarray:
-        ph, pw = tail.window
-        size = (y.shape[1] * max(ph, 1), y.shape[2] * max(pw, 1))
-        weight = self.params["weight"]
-        count = layer_kernels().conv2d_scratch(x, weight, size, tail.window, backward, threads)
+        count = layer_kernels().conv2d_scratch(
+            x, self.params["weight"], y, self.strides, self._corner(x.shape), tail.window,
+            backward, threads,
+        )  # fmt: skip
         return self._room("scratch", (count,), x.dtype)
 
     def _check(self, shape: Shape) -> None:

@@ -110,9 +110,7 @@ class Dense(Weighted):
         rows = np.ascontiguousarray(x.reshape(-1, len(weight)))
         y = self._room("y", (len(rows), self.units), weight.dtype)
         relu = tail.relu is not None
-        layer_kernels().matmul(
-            rows, weight, y, False, False, bias, relu, False, get_num_threads()
-        )
+        layer_kernels().matmul(rows, weight, y, False, False, bias, relu, False, get_num_threads())
         self._x, self._tail = x, tail
         self._y = tail.drop(y.reshape(*x.shape[:-1], self.units), training)
         return self._y

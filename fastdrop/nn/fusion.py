@@ -37,7 +37,7 @@ class Tail(NamedTuple):
     def scale(self) -> float:
         """Of what was kept in the last forward pass."""
         mask = self.dropout.mask if self.dropout else None
-        return 1.0 if mask is None else mask.scale
+        return 1.0 if mask is None else float(mask.scale)
 
     def drop(self, y: np.ndarray, training: bool) -> np.ndarray:
         """`y` itself, with the dropout applied in place."""
@@ -52,6 +52,7 @@ def fuse(layers: Sequence[Layer]) -> list[tuple[Layer, Tail]]:
     from fastdrop.nn.activations import ReLU
     from fastdrop.nn.conv import Conv2D
     from fastdrop.nn.dense import Dense
+    from fastdrop.nn.noise import Dropout
     from fastdrop.nn.pooling import MaxPool2D
 
     found: list[tuple[Layer, Tail]] = []
@@ -59,27 +60,24 @@ def fuse(layers: Sequence[Layer]) -> list[tuple[Layer, Tail]]:
     while rest:
         layer, tail = rest.pop(0), NO_TAIL
         # Subclasses may do otherwise: only the layers themselves.
-        if type(layer) in (Dense, Conv2D):
-            while rest:
-                kind = type(rest[0])
-                if kind is ReLU and tail.relu is None:
-                    tail = tail._replace(relu=rest[0])
-                elif kind is MaxPool2D and type(layer) is Conv2D and tail.pool is None:
-                    if not rest[0].apart:
-                        break
-                    tail = tail._replace(pool=rest[0])
-                elif tail.relu and _scales(rest[0]):
-                    tail = tail._replace(dropout=rest.pop(0))
-                    break
-                else:
-                    break
-                rest.pop(0)
+        pools = type(layer) is Conv2D
+        while rest and tail.dropout is None and type(layer) in (Dense, Conv2D):
+            follower = rest[0]
+            if type(follower) is ReLU and tail.relu is None:
+                tail = tail._replace(relu=follower)
+            elif type(follower) is MaxPool2D and pools and tail.pool is None and follower.apart:
+                tail = tail._replace(pool=follower)
+            elif tail.relu and isinstance(follower, Dropout) and _scales(follower):
+                tail = tail._replace(dropout=follower)
+            else:
+                break
+            rest.pop(0)
         found.append((layer, tail))
     return found
 
 
-def _scales(layer: Layer) -> bool:
-    """Whether it is dropout of one rate: what is kept is multiplied by one number."""
+def _scales(dropout: Dropout) -> bool:
+    """Whether it has one rate: what is kept is multiplied by one number."""
     from fastdrop.nn.noise import DROPOUTS
 
-    return type(layer) in DROPOUTS and np.ndim(layer.rate) == 0
+    return type(dropout) in DROPOUTS and np.ndim(dropout.rate) == 0

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import cos, pi
-from operator import index
 from typing import Any, ClassVar
 
 from fastdrop.nn.arguments import check_count, check_number
@@ -134,7 +133,7 @@ class CosineDecay(Schedule):
             initial=check_number(self.initial, "initial", "CosineDecay"),
             decay_steps=check_count(self.decay_steps, "decay_steps", "CosineDecay"),
             final=check_number(self.final, "final", "CosineDecay"),
-            warmup_steps=check_whole(self.warmup_steps, "warmup_steps", "CosineDecay"),
+            warmup_steps=check_count(self.warmup_steps, "warmup_steps", "CosineDecay", least=0),
         )
 
     def __call__(self, step: int) -> float:
@@ -278,14 +277,3 @@ def schedule_from(config: dict[str, Any], where: str) -> Schedule:
         known = ", ".join(map(repr, SCHEDULES))
         raise ValueError(f"{where}: a schedule's name must be one of {known}, got {name!r}")
     return SCHEDULES[name](**arguments)
-
-
-def check_whole(value: Any, name: str, where: str) -> int:
-    """`value` as an int of at least 0."""
-    try:
-        count = index(value)
-    except TypeError:
-        raise TypeError(f"{where}: {name} must be an int, got {value!r}") from None
-    if count < 0:
-        raise ValueError(f"{where}: {name} must be at least 0, got {count}")
-    return count

@@ -281,7 +281,7 @@ class Sequential:
                     batches, y, weights, order, batch_size, callbacks, f"{where}, epoch {epoch}"
                 )
                 if validation_data is not None:
-                    figures = self._evaluate(*validation_data, batch_size=1024)
+                    figures = self._evaluate(*validation_data, 1024)
                     logs |= {f"val_{name}": value for name, value in figures.items()}
                 history.append(logs)
                 self.epoch = epoch + 1
@@ -451,7 +451,8 @@ class Sequential:
 
     def _forward(self, x: np.ndarray, training: bool) -> np.ndarray:
         for layer, tail in self._computing():
-            x = layer.forward(x, training) if tail is NO_TAIL else layer.forward(x, training, tail)
+            more = () if tail is NO_TAIL else (tail,)
+            x = layer.forward(x, training, *more)
         return x
 
     def _learn(self, dy: np.ndarray) -> None:
@@ -524,7 +525,9 @@ class Sequential:
         for step, batch in enumerate(slices(len(order), size)):
             rows = order[batch]
             factors = None if weights is None else weights[rows]
-            loss, correct = self._step(batches.take(rows), y[rows], factors, f"{where}, step {step}")
+            loss, correct = self._step(
+                batches.take(rows), y[rows], factors, f"{where}, step {step}"
+            )
             figures.add(len(rows), loss, correct)
             for callback in callbacks:
                 callback.on_batch_end(self, step, loss)

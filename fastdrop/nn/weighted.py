@@ -53,7 +53,8 @@ class Weighted(Layer):
     def constrain(self) -> None:
         if self.max_norm is not None:
             weight = self.params["weight"]
-            layer_kernels().max_norm(weight.reshape(-1, weight.shape[-1]), self.max_norm)
+            columns = weight.reshape(-1, weight.shape[-1])
+            layer_kernels().max_norm(columns, self.max_norm, get_num_threads())
 
     def _make_params(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: Any, given: Sources | None

@@ -74,6 +74,7 @@ const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .channel_affine = BOTH(channel_affine),
     .channel_sums = BOTH(channel_sums),
     .channel_affine2 = BOTH(channel_affine2),
+    .max_norm = BOTH(max_norm),
     .sgd = BOTH(sgd),
     .adam = BOTH(adam),
     .rmsprop = BOTH(rmsprop),

@@ -132,3 +132,32 @@ static void T(channel_affine)(const fd_rows *job) {
 }
 
 static void T(channel_affine2)(const fd_rows *job) { T(channel_affine)(job); }
+
+/* Columns [begin, end) whose norm is above `scale` are brought down to it. */
+static void T(max_norm_range)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    for (int64_t c = begin; c < end; c += T(CHANNELS)) {
+        const int64_t n = least(T(CHANNELS), end - c);
+        REAL *weight = (REAL *)job->out + c, factor[T(CHANNELS)];
+        double squares[T(CHANNELS)] = {0};
+        for (int64_t r = 0; r < job->rows; r++)
+            for (int64_t j = 0; j < n; j++) {
+                const double w = (double)weight[r * job->channels + j];
+                squares[j] += w * w;
+            }
+        int any = 0;
+        for (int64_t j = 0; j < n; j++) {
+            const double norm = sqrt(squares[j]);
+            const int above = norm > job->scale;
+            factor[j] = above ? (REAL)(job->scale / norm) : 1;
+            any |= above;
+        }
+        if (!any) continue;
+        for (int64_t r = 0; r < job->rows; r++)
+            for (int64_t j = 0; j < n; j++) weight[r * job->channels + j] *= factor[j];
+    }
+}
+
+static void T(max_norm)(const fd_rows *job) {
+    job->crew.team(T(max_norm_range), job, job->channels, T(CHANNELS), job->crew.threads);
+}
