@@ -126,6 +126,7 @@ def load_torch(threads: int) -> Any:
     import torch
 
     torch.set_num_threads(threads)
+    torch.manual_seed(0)
     return torch
 
 
@@ -166,6 +167,7 @@ def load_keras(threads: int) -> Any:
     threading = tensorflow.config.threading
     if threading.get_intra_op_parallelism_threads() != threads:
         threading.set_intra_op_parallelism_threads(threads)
+    keras.utils.set_random_seed(0)
     return keras
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "gaussian_dropout",
     "get_backend",
     "get_num_threads",
+    "load",
     "nn",
     "set_backend",
     "set_num_threads",
@@ -47,10 +48,12 @@ _ROOMS = ("nn", "data", "experiments", "plots")
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"fastdrop.{name}")
+    if name == "load":
+        return import_module("fastdrop.nn.saving").load
     if name == "__version__":
         return import_module("importlib.metadata").version("fastdrop")
     raise AttributeError(f"module 'fastdrop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ROOMS, "__version__"])
+    return sorted([*globals(), *_ROOMS, "load", "__version__"])

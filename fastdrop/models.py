@@ -109,12 +109,13 @@ def cnn(
     >>> model.summary().splitlines()[-1]
     '225,034 parameters, float32'
     """
+    dense = mlp(classes, hidden, rate)
     if conv_rate is None:
         conv_rate = rate / 2
     layers: list[Layer] = []
     for count in filters:
         layers += [Conv2D(count, 3, padding=padding), ReLU(), MaxPool2D(), *_dropout(conv_rate)]
-    return [*layers, *mlp(classes, hidden, rate)]
+    return layers + dense
 
 
 def regularized(
@@ -140,8 +141,7 @@ def regularized(
         Of the dropout after the last hidden layer, in [0, 1]. At 0 there is
         none.
     earlier_rate : float, default 0.3
-        Of that after the hidden layers before it, which is there only if
-        `everywhere`.
+        Of the dropout after each hidden layer before it, if `everywhere`.
     everywhere : bool, default False
         Dropout after every hidden layer.
     l1, l2 : float, default 1e-5 and 1e-4
@@ -162,8 +162,9 @@ def regularized(
     Dropout keeps the mean of what passes and makes its variance larger: by
     ``1 / (1 - rate)`` where that mean is 0. A batch normalisation behind it
     learns the variance of training, noise included, as its running statistics,
-    and in the test, where the noise is gone, divides by what is then too much
-    [1]_. A dropout that no batch normalisation follows does no such harm.
+    and in the test, where the noise is gone, divides by too much [1]_. A dropout
+    that no batch normalisation follows does no such harm; so `rate` has a place
+    in this network, and `earlier_rate` has one only if `everywhere`.
 
     References
     ----------

@@ -16,7 +16,7 @@ import threadpoolctl
 
 # Below this a second thread gains less than handing it the work costs: one
 # core passes 2**17 float32 in about 40 us, waking a thread takes up to 100.
-PARALLEL_BYTES = 1 << 20
+PARALLEL_BYTES = 1 << 19
 
 _limit: int | None = None
 _forked = False

@@ -249,16 +249,16 @@ class Sequential:
         done = check_count(initial_epoch, "initial_epoch", where, least=0)
         callbacks = _check_callbacks(callbacks, where)
         x, y = self._check_pair(x, y, where)
-        begin = part(len(x), validation_split, where)
+        begin, held_out = part(len(x), validation_split, where), None
         if validation_data is not None:
             if begin < len(x):
                 raise ValueError(
                     f"{where}: validation_data and validation_split must not be given together"
                 )
             pair = check_two(validation_data, "validation_data", where)
-            validation_data = self._check_pair(*pair, f"{where}: validation_data")
+            held_out = self._check_pair(*pair, f"{where}: validation_data")
         elif begin < len(x):
-            validation_data = x[begin:], y[begin:]
+            held_out = x[begin:], y[begin:]
             x, y = x[:begin], y[:begin]
         weights = sample_weights(class_weight, y, self.dtype, where)
         if verbose:
@@ -280,8 +280,8 @@ class Sequential:
                 logs = self._epoch(
                     batches, y, weights, order, batch_size, callbacks, f"{where}, epoch {epoch}"
                 )
-                if validation_data is not None:
-                    figures = self._evaluate(*validation_data, 1024)
+                if held_out is not None:
+                    figures = self._evaluate(*held_out, 1024)
                     logs |= {f"val_{name}": value for name, value in figures.items()}
                 history.append(logs)
                 self.epoch = epoch + 1

@@ -27,13 +27,6 @@ static inline const REAL *T(seen_by)(const fd_conv *job, const fd_plan *plan, co
     return image + (oy * job->sh * plan->columns + ox * job->sw) * job->channels;
 }
 
-/* `rows` in tiles of nearly the same size: a tile of one row waits for itself. */
-#define EACH_TILE(begin, n, rows)                                                  \
-    for (int64_t tiles_ = (rows + TILE_ROWS - 1) / TILE_ROWS, t_ = 0, begin, n;    \
-         t_ < tiles_ && (begin = part_begin(rows, tiles_, t_),                     \
-                        n = part_begin(rows, tiles_, t_ + 1) - begin, 1);          \
-         t_++)
-
 /* z (pixels, filters) of a padded image. */
 static void T(convolve)(const fd_conv *job, const fd_plan *plan, const REAL *weights,
                         const REAL *image, REAL *z) {
@@ -220,6 +213,3 @@ static void T(conv2d_backward)(const fd_conv *job) {
         EACH(f, job->filters) dbias[f] += parts[weights + f];
     }
 }
-
-#undef EACH_TILE
-#undef TILE_COLUMNS

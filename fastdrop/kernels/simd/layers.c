@@ -31,14 +31,27 @@ static inline int64_t parts_of(int64_t n, int64_t cost) {
 /* Where part p of `parts` begins. */
 static inline int64_t part_begin(int64_t n, int64_t parts, int64_t p) { return n * p / parts; }
 
+/* Rows and columns of a product that are computed together. */
+enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
+
+/* Columns of a tile. */
+#define TILE_COLUMNS (2 * T(lanes))
+
+/* `rows` in tiles of nearly the same size: a tile of one row waits for itself. */
+#define EACH_TILE(begin, n, rows)                                                  \
+    for (int64_t tiles_ = (rows + TILE_ROWS - 1) / TILE_ROWS, t_ = 0, begin, n;    \
+         t_ < tiles_ && (begin = part_begin(rows, tiles_, t_),                     \
+                        n = part_begin(rows, tiles_, t_ + 1) - begin, 1);          \
+         t_++)
+
 #include "convolution_plan.h"
 
 #define REAL float
 #define INDEX int32_t
 #define GEMM sgemm
+#include "tile.h"
 #include "product.h"
 #include "pooling.h"
-#include "tile.h"
 #include "convolution.h"
 #include "rows.h"
 #include "steps.h"
@@ -49,9 +62,9 @@ static inline int64_t part_begin(int64_t n, int64_t parts, int64_t p) { return n
 #define REAL double
 #define INDEX int64_t
 #define GEMM dgemm
+#include "tile.h"
 #include "product.h"
 #include "pooling.h"
-#include "tile.h"
 #include "convolution.h"
 #include "rows.h"
 #include "steps.h"

@@ -1,4 +1,10 @@
-/* Matrix products: BLAS on one thread for each block of the result. */
+/* Matrix products, a block of the result at a time.
+
+   Blocks of both factors are copied to where they lie close together, those of
+   b in panels as wide as a tile (tile.h) and padded with zeros, and stay in the
+   second cache while tiles walk over them (Goto, van de Geijn, "Anatomy of
+   high-performance matrix multiplication", 2008). A transposed b is left to
+   BLAS, on one thread for each block: its copy would cost more than is won. */
 
 /* C = A B (+ C where beta is 1), row by row: for BLAS, which counts columns
    first, the transposed of all three. */
@@ -20,41 +26,103 @@ static void T(finish_rows)(REAL *y, int64_t rows, int64_t n, int64_t stride, con
     }
 }
 
-/* Blocks of the result: enough for a few threads, and each so large (2^26
-   operations) that BLAS is at its full speed. */
+/* What a copied block of a factor may hold: rows or columns, and depth. */
+enum { T(DEPTH) = 1024 / sizeof(REAL) };
+
+/* b[k0.., c..] in panels: `depth` rows of TILE_COLUMNS each. */
+static void T(copy_panels)(const REAL *restrict b, int64_t stride, int64_t depth, int64_t columns,
+                           REAL *restrict panels) {
+    for (int64_t c = 0; c < columns; c += TILE_COLUMNS) {
+        const int64_t n = least(TILE_COLUMNS, columns - c);
+        if (n == TILE_COLUMNS)
+            for (int64_t k = 0; k < depth; k++)
+                memcpy(panels + k * TILE_COLUMNS, b + k * stride + c, TILE_COLUMNS * sizeof *b);
+        else
+            for (int64_t k = 0; k < depth; k++)
+                for (int64_t j = 0; j < TILE_COLUMNS; j++)
+                    panels[k * TILE_COLUMNS + j] = j < n ? b[k * stride + c + j] : 0;
+        panels += depth * TILE_COLUMNS;
+    }
+}
+
+/* Columns [c, c + columns) of rows [r, r + rows) of the result. */
+static void T(multiply)(const fd_product *job, int64_t r, int64_t rows, int64_t c,
+                        int64_t columns) {
+    const int64_t m = job->m, n = job->n, depth_in_all = job->k;
+    /* Rows apart by a little more than a power of two, which they often are:
+       else all of a tile's rows meet in the same few places of the cache. */
+    enum { APART = T(DEPTH) + 64 / sizeof(REAL) };
+    _Alignas(64) REAL panels[T(DEPTH) * BLOCK_COLUMNS], block[BLOCK_ROWS * APART];
+    for (int64_t k = 0; k < depth_in_all || k == 0; k += T(DEPTH)) {
+        const int64_t depth = least(T(DEPTH), depth_in_all - k);
+        T(copy_panels)((const REAL *)job->b + k * n + c, n, depth, columns, panels);
+        for (int64_t i = 0; i < rows; i += BLOCK_ROWS) {
+            const int64_t count = least(BLOCK_ROWS, rows - i);
+            if (job->transpose_a) {
+                const REAL *a = (const REAL *)job->a + k * m + r + i;
+                for (int64_t j = 0; j < depth; j++)
+                    memcpy(block + j * BLOCK_ROWS, a + j * m, (size_t)count * sizeof *a);
+            } else {
+                const REAL *a = (const REAL *)job->a + (r + i) * depth_in_all + k;
+                for (int64_t j = 0; j < count; j++)
+                    memcpy(block + j * APART, a + j * depth_in_all, (size_t)depth * sizeof *a);
+            }
+            const T(tile_walk) walk = {job->transpose_a ? BLOCK_ROWS : 1, 0, TILE_COLUMNS, 0,
+                                       depth, 1};
+            const int64_t apart = job->transpose_a ? 1 : APART;
+            for (int64_t p = 0; p < columns; p += TILE_COLUMNS)
+                EACH_TILE(t, height, count) {
+                    const REAL *from[TILE_ROWS];
+                    REAL *to[TILE_ROWS];
+                    for (int64_t j = 0; j < height; j++) {
+                        from[j] = block + (t + j) * apart;
+                        to[j] = (REAL *)job->out + (r + i + t + j) * n + c + p;
+                    }
+                    T(tile)(height, &walk, from, panels + p * depth, to,
+                            least(TILE_COLUMNS, columns - p), k > 0 || job->accumulate);
+                }
+        }
+    }
+}
+
+/* A grid over the result: enough for a few threads, and each part so large
+   (2^24 operations) that copying costs little. */
 typedef struct {
     const fd_product *job;
     int64_t row_parts, column_parts;
-} T(product_blocks);
+} T(product_grid);
 
-static void T(matmul_block)(const void *argument, int64_t begin, int64_t end) {
-    const T(product_blocks) *blocks = argument;
-    const fd_product *job = blocks->job;
+static void T(matmul_part)(const void *argument, int64_t begin, int64_t end) {
+    const T(product_grid) *grid = argument;
+    const fd_product *job = grid->job;
     const int64_t m = job->m, n = job->n, k = job->k;
     for (int64_t p = begin; p < end; p++) {
-        int64_t i = p / blocks->column_parts, j = p % blocks->column_parts;
-        int64_t r = part_begin(m, blocks->row_parts, i);
-        int64_t rows = part_begin(m, blocks->row_parts, i + 1) - r;
-        int64_t c = part_begin(n, blocks->column_parts, j);
-        int64_t columns = part_begin(n, blocks->column_parts, j + 1) - c;
-        const int64_t lda = job->transpose_a ? m : k, ldb = job->transpose_b ? k : n;
-        const REAL *a = (const REAL *)job->a + (job->transpose_a ? r : r * lda);
-        const REAL *b = (const REAL *)job->b + (job->transpose_b ? c * ldb : c);
-        REAL *out = (REAL *)job->out + r * n + c;
-        T(gemm)(&job->crew, job->transpose_a, job->transpose_b, rows, columns, k, a, lda, b, ldb,
-                job->accumulate, out, n);
-        const REAL *bias = job->bias ? (const REAL *)job->bias + c : NULL;
-        if (bias || job->relu) T(finish_rows)(out, rows, columns, n, bias, job->relu);
+        const int64_t i = p / grid->column_parts, j = p % grid->column_parts;
+        const int64_t r = part_begin(m, grid->row_parts, i);
+        const int64_t rows = part_begin(m, grid->row_parts, i + 1) - r;
+        const int64_t stop = part_begin(n, grid->column_parts, j + 1);
+        for (int64_t c = part_begin(n, grid->column_parts, j); c < stop; c += BLOCK_COLUMNS) {
+            const int64_t columns = least(BLOCK_COLUMNS, stop - c);
+            REAL *out = (REAL *)job->out + r * n + c;
+            if (!job->transpose_b)
+                T(multiply)(job, r, rows, c, columns);
+            else
+                T(gemm)(&job->crew, job->transpose_a, 1, rows, columns, k,
+                        (const REAL *)job->a + (job->transpose_a ? r : r * k),
+                        job->transpose_a ? m : k, (const REAL *)job->b + c * k, k,
+                        job->accumulate, out, n);
+            const REAL *bias = job->bias ? (const REAL *)job->bias + c : NULL;
+            if (bias || job->relu) T(finish_rows)(out, rows, columns, n, bias, job->relu);
+        }
     }
 }
 
 static void T(matmul)(const fd_product *job) {
-    double operations = 2.0 * (double)job->m * (double)job->n * (double)job->k;
-    int64_t parts = most(1, (int64_t)(operations / (1 << 26)));
-    T(product_blocks) blocks = {job, 1, 1};
-    parts = least(parts, FD_BLOCKS);
-    if (job->n >= job->m) blocks.column_parts = most(1, least(parts, job->n / 64));
-    else blocks.row_parts = most(1, least(parts, job->m / 64));
-    job->crew.team(T(matmul_block), &blocks, blocks.row_parts * blocks.column_parts, 1,
+    const double operations = 2.0 * (double)job->m * (double)job->n * (double)job->k;
+    const int64_t parts = least(FD_BLOCKS, most(1, (int64_t)(operations / (1 << 24))));
+    T(product_grid) grid = {job, 1, 1};
+    grid.column_parts = most(1, least(parts, job->n / BLOCK_COLUMNS));
+    grid.row_parts = most(1, least(parts / grid.column_parts, job->m / BLOCK_ROWS));
+    job->crew.team(T(matmul_part), &grid, grid.row_parts * grid.column_parts, 1,
                    job->crew.threads);
 }

@@ -9,14 +9,13 @@
    last and weights (kh, kw, C, F) have the layout that this wants. b is read
    up to TILE_COLUMNS elements from j = 0; `columns` of them are stored. */
 
-#define TILE_COLUMNS (2 * T(lanes))
 
 typedef struct {
     int64_t a_step, a_run, b_step, b_run, run, runs;
 } T(tile_walk);
 
 ALWAYS_INLINE void T(tile_rows)(const int rows, const T(tile_walk) *walk, const REAL *const *a,
-                                const REAL *b, REAL *const *c, int64_t columns, int add) {
+                                const REAL *b, REAL *const *c, int add) {
     typedef T(vector) vector;
     vector low[TILE_ROWS], high[TILE_ROWS];
 #pragma GCC unroll 16
@@ -36,28 +35,21 @@ ALWAYS_INLINE void T(tile_rows)(const int rows, const T(tile_walk) *walk, const 
             }
         }
     }
-    if (columns == TILE_COLUMNS) {
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            vector *to = (vector *)c[i], *next = (vector *)(c[i] + T(lanes));
-            if (add) low[i] += *to, high[i] += *next;
-            *to = low[i];
-            *next = high[i];
-        }
-        return;
+    for (int i = 0; i < rows; i++) {
+        vector *to = (vector *)c[i], *next = (vector *)(c[i] + T(lanes));
+        if (add) low[i] += *to, high[i] += *next;
+        *to = low[i];
+        *next = high[i];
     }
-    for (int i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++) {
-            const REAL value = j < T(lanes) ? low[i][j] : high[i][j - T(lanes)];
-            c[i][j] = add ? c[i][j] + value : value;
-        }
 }
 
 /* Rows 1..TILE_ROWS; the last tile of an image has fewer. */
-static void T(tile)(int64_t rows, const T(tile_walk) *walk, const REAL *const *a, const REAL *b,
-                    REAL *const *c, int64_t columns, int add) {
+static __attribute__((noinline)) void T(whole_tile)(int64_t rows, const T(tile_walk) *walk,
+                                                    const REAL *const *a, const REAL *b,
+                                                    REAL *const *c, int add) {
 #define TILE(n) \
-    case n: T(tile_rows)(n, walk, a, b, c, columns, add); break;
+    case n: T(tile_rows)(n, walk, a, b, c, add); break;
     switch (rows) {
         TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if TILE_ROWS > 6
@@ -65,4 +57,18 @@ static void T(tile)(int64_t rows, const T(tile_walk) *walk, const REAL *const *a
 #endif
     }
 #undef TILE
+}
+
+static inline void T(tile)(int64_t rows, const T(tile_walk) *walk, const REAL *const *a,
+                           const REAL *b, REAL *const *c, int64_t columns, int add) {
+    if (columns == TILE_COLUMNS) {
+        T(whole_tile)(rows, walk, a, b, c, add);
+        return;
+    }
+    REAL room[TILE_ROWS][TILE_COLUMNS], *to[TILE_ROWS];
+    for (int64_t i = 0; i < rows; i++) to[i] = room[i];
+    T(whole_tile)(rows, walk, a, b, to, 0);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            c[i][j] = add ? c[i][j] + room[i][j] : room[i][j];
 }
