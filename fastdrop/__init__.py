@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # Rooms that cost time to enter are entered on first use.
-_ROOMS = ("nn", "data", "experiments", "plots")
+_ROOMS = ("nn", "data", "models", "experiments", "plots")
 
 
 def __getattr__(name: str) -> Any:

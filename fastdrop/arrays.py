@@ -33,10 +33,15 @@ def check_out(out: Any, x: np.ndarray, where: str) -> None:
         raise TypeError(f"{where}: out must be a numpy array, got {type(out).__name__}")
     if out.shape != x.shape:
         raise ValueError(f"{where}: out must have the shape of x, {x.shape}, got {out.shape}")
-    if out.dtype.newbyteorder("=") != x.dtype.newbyteorder("="):
+    if out is x and out.flags.carray:
+        return
+    same = out.dtype is x.dtype
+    if not same and out.dtype.newbyteorder("=") != x.dtype.newbyteorder("="):
         raise TypeError(f"{where}: out must have the dtype of x, {x.dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError(f"{where}: out must be writeable, got a read-only array")
+    if out.flags.c_contiguous:
+        return
     steps = zip(out.strides, out.shape, strict=True)
     if out.size and any(step == 0 and size > 1 for step, size in steps):
         raise ValueError(
@@ -92,6 +97,6 @@ def is_direct(array: np.ndarray) -> bool:
 
 
 def _overlaps_in_part(x: np.ndarray, out: np.ndarray) -> bool:
-    if not np.may_share_memory(x, out):
+    if x is out or not np.may_share_memory(x, out):
         return False
     return x.ctypes.data != out.ctypes.data or x.strides != out.strides

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastdrop.experiments import Comparison
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastdrop.experiments import Training
+
 # Okabe and Ito's vermilion and blue: told apart with every kind of colour vision.
-WITHOUT, WITH = "#d55e00", "#0072b2"
+COLOURS = {"without dropout": "#d55e00", "with dropout": "#0072b2"}
 
 
-def learning_curves(result: Comparison) -> Figure:
-    """Training and test error of both runs after each epoch.
+def learning_curves(result: Training) -> Figure:
+    """Training and test error of each run after each epoch.
 
     Parameters
     ----------
-    result : Comparison
+    result : Training or Comparison
 
     Returns
     -------
@@ -47,15 +47,12 @@ def learning_curves(result: Comparison) -> Figure:
     figure = _matplotlib("learning_curves").figure.Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     epochs = np.arange(1, result.epochs + 1)
-    runs = [
-        (result.without, WITHOUT, "without dropout"),
-        (result.with_dropout, WITH, "with dropout"),
-    ]
-    runs.sort(key=lambda run: run[0].test_error, reverse=True)
-    for (arm, colour, name), va in zip(runs, ("bottom", "top"), strict=True):
+    arms = sorted(result.arms, key=lambda arm: arm.test_error, reverse=True)
+    for arm, va in zip(arms, ("bottom", "top"), strict=False):
+        colour = COLOURS[arm.name]
         test, train = 100 * np.array(arm.test_errors), 100 * np.array(arm.train_errors)
-        axes.plot(epochs, test, color=colour, label=f"test, {name}")
-        axes.plot(epochs, train, color=colour, linestyle=":", label=f"training, {name}")
+        axes.plot(epochs, test, color=colour, label=f"test, {arm.name}")
+        axes.plot(epochs, train, color=colour, linestyle=":", label=f"training, {arm.name}")
         axes.annotate(
             f"{test[-1]:.2f} %",
             (epochs[-1], test[-1]),
@@ -66,14 +63,12 @@ def learning_curves(result: Comparison) -> Figure:
         )
     # What matters happens far below the errors of the first epochs, which are
     # cut off; and a curve at 0 is still seen.
-    top = min(100.0, max(400 * runs[0][0].test_error, 1.0))
+    top = min(100.0, max(400 * arms[0].test_error, 1.0))
     axes.set_ylim(-0.02 * top, top)
     axes.set_xlim(min(1, result.epochs - 1), result.epochs)
     axes.set_xlabel("epoch")
     axes.set_ylabel("error (%)")
-    axes.set_title(
-        f"A network of {'-'.join(map(str, result.sizes))} units, dropout {result.rate:g}"
-    )
+    axes.set_title(f"Network: {result.network}, dropout {result.rate:g}")
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right")

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, binding=True
-"""The layer kernels in Cython over loops in C (the folder simd) and SciPy's BLAS.
+"""The layer kernels in Cython over loops in C (the folder simd).
 
 As many threads as the mask kernels have, and the same ones. Checked against
 ``numpy_layers``, against plain loops and against PyTorch.
@@ -8,27 +8,18 @@ As many threads as the mask kernels have, and the same ones. Checked against
 import numpy as np
 
 from fastdrop.kernels import cython_kernels
-from fastdrop.kernels.blas import one_thread
-from scipy.linalg import cython_blas
 
 cimport numpy as cnp
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uint8_t
 
 cnp.import_array()
 
 cdef extern from "simd/layers.h" nogil:
-    ctypedef struct fd_sgemm:
-        pass
-    ctypedef struct fd_dgemm:
-        pass
     ctypedef struct fd_team:
         pass
     enum: FD_BLOCKS
 
     ctypedef struct fd_crew:
-        fd_sgemm *sgemm
-        fd_dgemm *dgemm
         fd_team *team
         int threads
 
@@ -78,7 +69,7 @@ cdef extern from "simd/layers.h" nogil:
         int64_t rows, channels
         double scale
         int accumulate
-        double *partial
+        void *partial
 
     ctypedef struct fd_step:
         fd_crew crew
@@ -122,23 +113,13 @@ cdef extern from "simd/layers.h" nogil:
 
     const fd_layers *fd_isa_layers(const char *name) noexcept
 
+cdef size_t TEAM = cython_kernels.TEAM
 cdef const fd_layers *kernels = fd_isa_layers(cython_kernels.isa().encode())
 
 
-cdef void *product(str name):
-    """Address of a function of SciPy's BLAS, which needs no header of SciPy's."""
-    capsule = cython_blas.__pyx_capi__[name]
-    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-
-
-cdef fd_crew CREW
-CREW.sgemm = <fd_sgemm *>product("sgemm")
-CREW.dgemm = <fd_dgemm *>product("dgemm")
-CREW.team = <fd_team *><size_t>cython_kernels.TEAM
-
-
 cdef inline fd_crew crew(int threads) noexcept:
-    cdef fd_crew found = CREW
+    cdef fd_crew found
+    found.team = <fd_team *>TEAM
     found.threads = min(max(threads, 1), 256)
     return found
 
@@ -161,7 +142,7 @@ def matmul(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, bint transpose_a, bint
     job.k = a.shape[0] if transpose_a else a.shape[1]
     job.transpose_a, job.transpose_b = transpose_a, transpose_b
     job.relu, job.accumulate = relu, accumulate
-    with one_thread, nogil:
+    with nogil:
         kernels.matmul[real_of(out)](&job)
 
 
@@ -195,7 +176,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray weight, bias, cnp.ndarray out, winners, tu
     cdef fd_conv job = conv_of(x, weight, out, strides, padding, pool, threads)
     job.bias, job.winners, job.relu = data(bias), <uint8_t *>data(winners), relu
     job.scratch = data(scratch)
-    with one_thread, nogil:
+    with nogil:
         kernels.conv2d[real_of(x)](&job)
 
 
@@ -208,7 +189,7 @@ def conv2d_backward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray y, winners, c
     job.dweight, job.dbias = data(dweight), data(dbias)
     job.scale, job.relu, job.accumulate = scale, relu, accumulate
     job.scratch = data(scratch)
-    with one_thread, nogil:
+    with nogil:
         kernels.conv2d_backward[real_of(x)](&job)
 
 
@@ -278,7 +259,9 @@ def relu_backward(cnp.ndarray y, cnp.ndarray dy, cnp.ndarray out, int threads):
 
 def unit_sums(cnp.ndarray dy, y, dz, cnp.ndarray sums, double scale, bint accumulate, int threads):
     cdef fd_rows job = rows_of(dy, y, dz, dy.shape[0], dy.shape[1], threads)
+    partial = np.empty(FD_BLOCKS * dy.shape[1], dy.dtype)
     job.sums, job.scale, job.accumulate = data(sums), scale, accumulate
+    job.partial = data(partial)
     with nogil:
         kernels.unit_sums[real_of(dy)](&job)
 
@@ -286,7 +269,7 @@ def unit_sums(cnp.ndarray dy, y, dz, cnp.ndarray sums, double scale, bint accumu
 def moments(cnp.ndarray x, cnp.ndarray mean, cnp.ndarray variance, int threads):
     cdef fd_rows job = rows_of(x, None, None, x.shape[0], x.shape[1], threads)
     partial = np.empty(2 * FD_BLOCKS * x.shape[1])
-    job.sums, job.products, job.partial = data(mean), data(variance), <double *>data(partial)
+    job.sums, job.products, job.partial = data(mean), data(variance), data(partial)
     with nogil:
         kernels.moments[real_of(x)](&job)
 
@@ -296,7 +279,7 @@ def channel_sums(cnp.ndarray x, cnp.ndarray dy, cnp.ndarray mean, cnp.ndarray su
     cdef fd_rows job = rows_of(x, dy, None, x.shape[0], x.shape[1], threads)
     partial = np.empty(2 * FD_BLOCKS * x.shape[1])
     job.a, job.sums, job.products = data(mean), data(sums), data(products)
-    job.partial = <double *>data(partial)
+    job.partial = data(partial)
     with nogil:
         kernels.channel_sums[real_of(x)](&job)
 

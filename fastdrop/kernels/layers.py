@@ -1,8 +1,7 @@
 """The layer kernels: what each computes, and where it is.
 
 Two modules hold the same functions: ``cython_layers`` (loops in C, built once
-for each instruction set, and BLAS for the products) and ``numpy_layers``, for
-installs without a compiler. This page is their contract.
+for each instruction set) and ``numpy_layers``, for installs without a compiler. This page is their contract.
 
 **Arrays** are C-contiguous, aligned, in native byte order, all of one dtype,
 float32 or float64, and do not overlap unless it says so. Everything was checked
@@ -95,7 +94,7 @@ _loaded: ModuleType | None = None
 
 def layer_kernels() -> ModuleType:
     """The module in use: the extension where it is built, unless ``FASTDROP_LAYERS``
-    says numpy. Loaded at the first call, for it brings SciPy's BLAS with it."""
+    says numpy."""
     global _loaded
     if _loaded is None:
         built = importlib.util.find_spec(_MODULES["cython"]) is not None

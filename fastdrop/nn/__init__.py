@@ -29,6 +29,7 @@ from fastdrop.nn.normalization import BatchNorm
 from fastdrop.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from fastdrop.nn.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from fastdrop.nn.reshape import Flatten
+from fastdrop.nn.saving import CheckpointError
 from fastdrop.nn.schedules import CosineDecay, ExponentialDecay, LinearDecay, PiecewiseConstant
 from fastdrop.nn.sequential import Sequential
 
@@ -42,6 +43,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "Callback",
     "Checkpoint",
+    "CheckpointError",
     "Conv2D",
     "CosineDecay",
     "Dense",

@@ -48,7 +48,6 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 
 #define REAL float
 #define INDEX int32_t
-#define GEMM sgemm
 #include "tile.h"
 #include "product.h"
 #include "pooling.h"
@@ -57,11 +56,9 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 #include "steps.h"
 #undef REAL
 #undef INDEX
-#undef GEMM
 
 #define REAL double
 #define INDEX int64_t
-#define GEMM dgemm
 #include "tile.h"
 #include "product.h"
 #include "pooling.h"

@@ -7,17 +7,9 @@
 
 #include "team.h"
 
-/* Fortran's gemm; everything by reference, columns first. */
-typedef void fd_sgemm(char *, char *, int *, int *, int *, float *, float *, int *, float *, int *,
-                      float *, float *, int *);
-typedef void fd_dgemm(char *, char *, int *, int *, int *, double *, double *, int *, double *,
-                      int *, double *, double *, int *);
-
-/* Who computes: BLAS's products, the team that shares out work, and how many
-   of it. Every job has one. */
+/* Who computes: the team that shares out work, and how many of it. Every job
+   has one. */
 typedef struct {
-    fd_sgemm *sgemm;
-    fd_dgemm *dgemm;
     fd_team *team;
     int threads;
 } fd_crew;
@@ -65,7 +57,7 @@ typedef struct {
     int64_t rows, channels;
     double scale;
     int accumulate;
-    double *partial;
+    void *partial; /* of the parts of a sum */
 } fd_rows;
 
 typedef struct {

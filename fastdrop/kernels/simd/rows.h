@@ -23,33 +23,41 @@ static void T(relu_backward)(const fd_rows *job) {
                    job->crew.threads);
 }
 
-/* Units [begin, end): dz = dy * scale where y > 0, and its sums. */
-static void T(unit_sums_range)(const void *argument, int64_t begin, int64_t end) {
+/* Part p of the rows: dz = dy * scale where y > 0, and its sums. By rows, not by
+   columns: rows are often a power of two apart, and columns of three arrays
+   would meet in the same places of the cache. */
+static void T(unit_sums_part)(const void *argument, int64_t begin, int64_t end) {
     const fd_rows *job = argument;
-    const int64_t n = end - begin;
+    const int64_t units = job->channels, parts = parts_of(job->rows, units);
     const REAL scale = (REAL)job->scale;
-    REAL *sums = (REAL *)job->sums + begin;
-    if (!job->accumulate) memset(sums, 0, (size_t)n * sizeof *sums);
-    for (int64_t r = 0; r < job->rows; r++) {
-        const int64_t place = r * job->channels + begin;
-        const REAL *dy = (const REAL *)job->x + place;
-        if (job->y) {
-            const REAL *y = (const REAL *)job->y + place;
-            REAL *dz = (REAL *)job->out + place;
-            EACH(j, n) {
-                REAL g = y[j] > 0 ? dy[j] * scale : 0;
+    for (int64_t p = begin; p < end; p++) {
+        REAL *restrict sums = (REAL *)job->partial + p * units;
+        memset(sums, 0, (size_t)units * sizeof *sums);
+        const int64_t stop = part_begin(job->rows, parts, p + 1);
+        for (int64_t r = part_begin(job->rows, parts, p); r < stop; r++) {
+            const REAL *dy = (const REAL *)job->x + r * units;
+            if (!job->y) {
+                EACH(j, units) sums[j] += dy[j];
+                continue;
+            }
+            const REAL *y = (const REAL *)job->y + r * units;
+            REAL *dz = (REAL *)job->out + r * units;
+            EACH(j, units) {
+                const REAL g = y[j] > 0 ? dy[j] * scale : 0;
                 dz[j] = g;
                 sums[j] += g;
             }
-        } else {
-            EACH(j, n) sums[j] += dy[j];
         }
     }
 }
 
 static void T(unit_sums)(const fd_rows *job) {
-    int64_t grain = most(64, GRAIN / most(1, job->rows));
-    job->crew.team(T(unit_sums_range), job, job->channels, grain, job->crew.threads);
+    const int64_t units = job->channels, parts = parts_of(job->rows, units);
+    REAL *sums = job->sums;
+    const REAL *partial = job->partial;
+    job->crew.team(T(unit_sums_part), job, parts, 1, job->crew.threads);
+    if (!job->accumulate) memset(sums, 0, (size_t)units * sizeof *sums);
+    for (int64_t p = 0; p < parts; p++, partial += units) EACH(j, units) sums[j] += partial[j];
 }
 
 /* Sums over rows are taken in float for a few rows, then in double. */
@@ -63,7 +71,7 @@ static void T(sums_part)(const void *argument, int64_t begin, int64_t end) {
     const int64_t channels = job->channels, parts = parts_of(job->rows, channels);
     const REAL *x = job->x, *y = job->y, *origin = y ? job->a : x;
     for (int64_t p = begin; p < end; p++) {
-        double *sums = job->partial + 2 * p * channels, *products = sums + channels;
+        double *sums = (double *)job->partial + 2 * p * channels, *products = sums + channels;
         for (int64_t c = 0; c < 2 * channels; c++) sums[c] = 0;
         const int64_t stop = part_begin(job->rows, parts, p + 1);
         for (int64_t r = part_begin(job->rows, parts, p); r < stop; r += T(FEW_ROWS))
@@ -88,10 +96,11 @@ static void T(sums_part)(const void *argument, int64_t begin, int64_t end) {
 
 static void T(sum_all_parts)(const fd_rows *job) {
     const int64_t channels = job->channels, parts = parts_of(job->rows, channels);
+    double *partial = job->partial;
     job->crew.team(T(sums_part), job, parts, 1, job->crew.threads);
     for (int64_t p = 1; p < parts; p++)
         for (int64_t c = 0; c < 2 * channels; c++)
-            job->partial[c] += job->partial[2 * p * channels + c];
+            partial[c] += partial[2 * p * channels + c];
 }
 
 static void T(moments)(const fd_rows *job) {
@@ -107,9 +116,10 @@ static void T(moments)(const fd_rows *job) {
 
 static void T(channel_sums)(const fd_rows *job) {
     T(sum_all_parts)(job);
+    const double *sums = job->partial, *products = sums + job->channels;
     for (int64_t c = 0; c < job->channels; c++) {
-        ((REAL *)job->sums)[c] = (REAL)job->partial[c];
-        ((REAL *)job->products)[c] = (REAL)job->partial[job->channels + c];
+        ((REAL *)job->sums)[c] = (REAL)sums[c];
+        ((REAL *)job->products)[c] = (REAL)products[c];
     }
 }
 
