@@ -240,7 +240,7 @@ def train(
         if resume != checkpoint:
             words += ["--resume", str(checkpoint)]
         click.echo(err=True)
-        _fail(f"interrupted; {stop}, go on with: {shlex.join(words)}", 130)
+        _fail(f"interrupted; {stop}; to go on: {shlex.join(words)}", 130)
     click.echo(_report(result, "digits" if settings["data"] == "digits" else "samples"))
     try:
         path = plots.save(plots.learning_curves(result), out)

@@ -219,7 +219,7 @@ def train(
     Examples
     --------
     >>> import fastdrop
-    >>> result = fastdrop.experiments.train(model="cnn", hidden=(32,), epochs=5)
+    >>> result = fastdrop.experiments.train(model="regularized", hidden=(64,), epochs=5)
     >>> result.arms[0].test_error < 0.2
     True
     """

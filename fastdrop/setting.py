@@ -94,7 +94,8 @@ class Setting:
             raise TypeError(f"{where}: rate must be one number, got an array of rates")
         self.rate = dropped
         if optimizer is None:
-            optimizer = "sgd" if model == "mlp" and data == "digits" else "adam"
+            small = isinstance(data, str) and data == "digits" and model == "mlp"
+            optimizer = "sgd" if small else "adam"
         self.optimizer = _named("optimizer", optimizer, LEARNING_RATES, where)
         self.learning_rate = LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
         self.seed = _check_seed(seed, where)

@@ -24,7 +24,6 @@ from fastdrop.nn import (
 )
 from fastdrop.nn.fusion import fuse
 
-
 # Largest difference by rounding, as a share of the largest value or of 1.
 NEAR = {"float32": 1e-5, "float64": 1e-12}
 
@@ -205,7 +204,7 @@ CASES = {
     "gaps": ("Conv2D+ReLU MaxPool2D", ODD, Conv2D(4, 3), ReLU(), MaxPool2D(2, 3)),
     "average": ("Conv2D AvgPool2D ReLU", ODD, Conv2D(4, 3), AvgPool2D(), ReLU()),
     "leaky": ("Dense LeakyReLU Dropout", ROWS, Dense(6), LeakyReLU(), Dropout(0.4)),
-    "norm between": ("Dense BatchNorm ReLU Dropout", ROWS, Dense(6), BatchNorm(), ReLU(), Dropout()),
+    "norm between": ("Dense BatchNorm ReLU", ROWS, Dense(6), BatchNorm(), ReLU()),
     "own dense": ("OwnDense ReLU Dropout", ROWS, OwnDense(6), ReLU(), Dropout(0.4)),
     "own conv": ("OwnConv2D ReLU MaxPool2D", ODD, OwnConv2D(4, 3), ReLU(), MaxPool2D()),
     "own relu": ("Dense Doubling Dropout", ROWS, Dense(6), Doubling(), Dropout(0.4)),

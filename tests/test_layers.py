@@ -145,9 +145,7 @@ def test_learning_fills_the_same_gradients(name):
         np.testing.assert_array_equal(grad, expected[kind])
 
 
-@pytest.mark.parametrize(
-    ("l1", "l2"), [(0.0, 0.0), (0.25, 0.0), (0.0, 0.5), (0.25, 0.5)], ids=str
-)
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.25, 0.0), (0.0, 0.5), (0.25, 0.5)], ids=str)
 @pytest.mark.parametrize("make", [lambda **s: nn.Dense(3, **s), lambda **s: nn.Conv2D(2, 2, **s)])
 def test_penalties_are_their_formulas(make, l1, l2):
     layer = make(l1=l1, l2=l2, rng=0)
@@ -181,7 +179,9 @@ def same_padding(size, kernel, strides):
 
 def peer_of(layer):
     """The same function in PyTorch, of an input and the layer's parameters and state."""
-    import torch.nn.functional as F
+    import torch
+
+    F = torch.nn.functional
 
     def conv(x, weight, bias):
         kernel, strides = layer.kernel_size, layer.strides
@@ -258,6 +258,7 @@ def test_windows_of_all_kinds_are_pytorchs(seed):
         assert_is_pytorchs(layer, x, normals(*shape, seed=seed + 1, dtype=np.float32))
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, (2, 5)])
 @pytest.mark.parametrize("size", [(6, 6), (7, 5)])
 def test_same_padding_is_pytorchs_own(kernel, size):
@@ -527,6 +528,16 @@ def test_relu_keeps_nan_and_selects_backward(layer_kernels):
     assert dx.dtype == np.float32
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (7,), (2, 1, 3, 1, 2)])
+@pytest.mark.parametrize("kind", [nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SELU])
+def test_activations_take_any_shape(kind, shape, layer_kernels):
+    layer, x = kind(), normals(*shape)
+    y = layer.forward(x)
+    assert np.shape(y) == np.shape(layer.backward(y)) == shape
+    each = [float(kind().forward(np.array([value]))[0]) for value in np.ravel(x)]
+    np.testing.assert_allclose(np.ravel(y), each, rtol=1e-14)
+
+
 def test_pools_leave_out_what_no_whole_window_reaches():
     x = np.arange(15.0).reshape(1, 3, 5, 1)
     layer = nn.MaxPool2D(2)
@@ -561,20 +572,20 @@ IMAGES = r"expected images of shape \(N, H, W, C\), got input of shape "
     [
         (lambda: nn.Dense(3), (4,), r"Dense: expected an input of shape \(batch, features\), got"),
         (lambda: nn.Dense(3), (4, 0), "Dense: expected at least one feature, got 0"),
-        (lambda: nn.Conv2D(3, 2), (4, 5), "Conv2D: " + IMAGES + r"\(4, 5\)"),
+        (lambda: nn.Conv2D(3, 2), (4, 5), "Conv2D: " + IMAGES + r"\(\w+, 5\)"),
         (lambda: nn.Conv2D(3, (2, 6)), (4, 5, 5, 1), r"Conv2D: .* 2 x 6, got input of .*5, 5, 1\)"),
         (lambda: nn.Conv2D(3, 2), (4, 5, 5, 0), "Conv2D: expected at least one channel, got 0"),
-        (lambda: nn.MaxPool2D(), (4, 5, 5), "MaxPool2D: " + IMAGES + r"\(4, 5, 5\)"),
+        (lambda: nn.MaxPool2D(), (4, 5, 5), "MaxPool2D: " + IMAGES + r"\(\w+, 5, 5\)"),
         (lambda: nn.MaxPool2D((6, 2)), (4, 5, 5, 1), r"MaxPool2D: expected .* at least 6 x 2, got"),
-        (lambda: nn.AvgPool2D(), (4, 5, 5), "AvgPool2D: " + IMAGES + r"\(4, 5, 5\)"),
+        (lambda: nn.AvgPool2D(), (4, 5, 5), "AvgPool2D: " + IMAGES + r"\(\w+, 5, 5\)"),
         (lambda: nn.AvgPool2D(6), (4, 5, 5, 1), r"AvgPool2D: expected .* at least 6 x 6, got"),
         (lambda: nn.GlobalAvgPool2D(), (4, 5, 5), "GlobalAvgPool2D: " + IMAGES),
         (lambda: nn.GlobalAvgPool2D(), (4, 0, 5, 3), "GlobalAvgPool2D: " + IMAGES),
         (lambda: nn.BatchNorm(), (5,), r"BatchNorm: expected an input of shape \(batch, ...,"),
-        (lambda: nn.SpatialDropout1D(), (4, 5), r"SpatialDropout1D: .*\(N, T, C\), got .*\(4, 5\)"),
+        (lambda: nn.SpatialDropout1D(), (4, 5), r"SpatialDropout1D: .*\(N, T, C\), got"),
         (lambda: nn.SpatialDropout2D(), (4, 5, 3), r"SpatialDropout2D: .*\(N, H, W, C\), got"),
-        (lambda: nn.SpatialDropout3D(), (4, 5, 3, 2), r"SpatialDropout3D: .*\(N, D, H, W, C\), got"),
-        (lambda: nn.TemporalDropout(), (4, 5), r"TemporalDropout: .*\(batch, time, features\), got"),
+        (lambda: nn.SpatialDropout3D(), (4, 5, 3, 2), r"SpatialDropout3D: .*\(N, D, H, W, C\)"),
+        (lambda: nn.TemporalDropout(), (4, 5), r"TemporalDropout: .*\(batch, time, features\)"),
     ],
 )
 def test_wrong_shapes_are_told(make, shape, text):
@@ -589,7 +600,7 @@ def test_wrong_shapes_are_told(make, shape, text):
     [
         (lambda: nn.Dense(3), (2, 4), (2, 5), r"Dense: expected last axis 4, got .*\(2, 5\)"),
         (lambda: nn.Conv2D(3, 2), (2, 4, 4, 1), (2, 4, 4, 2), r"Conv2D: .*\(N, H, W, 1\), got"),
-        (lambda: nn.BatchNorm(), (2, 4), (2, 5), r"BatchNorm: expected last axis 4, got .*\(2, 5\)"),
+        (lambda: nn.BatchNorm(), (2, 4), (2, 5), "BatchNorm: expected last axis 4, got"),
     ],
 )
 def test_another_shape_than_the_firsts_is_told(make, shape, wrong, text):
@@ -606,7 +617,7 @@ def test_another_shape_than_the_firsts_is_told(make, shape, wrong, text):
         (lambda: nn.Dense(2.5), TypeError, "Dense: units must be an int, got 2.5"),
         (lambda: nn.Dense(2, rng="x"), TypeError, "Dense: rng must be None, an int"),
         (lambda: nn.Dense(2, l1=-1), ValueError, "Dense: l1 must be finite and at least 0, got -1"),
-        (lambda: nn.Dense(2, l2=np.nan), ValueError, "Dense: l2 must be finite and at least 0, got"),
+        (lambda: nn.Dense(2, l2=np.nan), ValueError, "Dense: l2 must be finite and at least 0"),
         (lambda: nn.Dense(2, max_norm="3"), TypeError, "Dense: max_norm must be a number, got '3'"),
         (lambda: nn.Dense(2, init="he"), ValueError, "Dense: init must be one of 'he_normal', "),
         (lambda: nn.Conv2D(0, 3), ValueError, "Conv2D: filters must be at least 1, got 0"),
@@ -633,7 +644,7 @@ def test_another_shape_than_the_firsts_is_told(make, shape, wrong, text):
         (lambda: nn.Dropout(np.nan), ValueError, r"Dropout: rate must be in \[0, 1\], got nan"),
         (lambda: nn.Dropout("0.5"), TypeError, "Dropout: rate must be a number"),
         (lambda: nn.Dropout(0.5, rng=1.5), TypeError, "Dropout: rng must be None, an int"),
-        (lambda: nn.SpatialDropout2D(-1), ValueError, r"SpatialDropout2D: rate must be in \[0, 1\]"),
+        (lambda: nn.SpatialDropout2D(-1), ValueError, "SpatialDropout2D: rate must be in "),
     ],
 )
 def test_bad_settings_are_told(make, error, text):
@@ -641,34 +652,38 @@ def test_bad_settings_are_told(make, error, text):
         make()
 
 
-KERNEL_LAYERS = ("Dense", "Conv2D", "MaxPool2D", "AvgPool2D", "BatchNorm", "ReLU")
+CHECKED = [
+    *("Dense", "Conv2D", "MaxPool2D", "AvgPool2D", "GlobalAvgPool2D", "BatchNorm"),
+    *("ReLU", "LeakyReLU", "Sigmoid", "Tanh", "SELU", "Softmax"),
+]
 
 
-@pytest.mark.parametrize("name", KERNEL_LAYERS)
+@pytest.mark.parametrize("name", CHECKED)
 @pytest.mark.parametrize("dtype", ["float16", "int64", "complex128", ">f4", object])
 def test_arrays_of_other_kinds_are_told(name, dtype):
     """Kernels read what they are told is there: a wrong dtype must not come so far."""
     case = made(name, np.float32)
     for layer in (case.layer, LAYERS[name][0](None)):
-        with pytest.raises(TypeError, match=f"^{name}: x must be float32 or float64, got "):
+        with pytest.raises(TypeError, match=f"^{name}: x must be float32.*, got "):
             layer.forward(case.x.astype(dtype))
     case.forward(case.x)
-    with pytest.raises(TypeError, match=f"^{name}: dy must be float32, got "):
+    with pytest.raises(TypeError, match=f"^{name}: dy must be float32.*, got "):
         case.layer.backward(case.dy.astype(dtype))
 
 
-@pytest.mark.parametrize("name", KERNEL_LAYERS)
-def test_gradients_of_other_shapes_are_told(name):
+@pytest.mark.parametrize("name", CHECKED)
+def test_gradients_of_another_kind_than_the_output_are_told(name):
     case = made(name, np.float32)
     case.forward(case.x)
     for dy in (case.dy[:1], np.repeat(case.dy, 2, axis=0), case.dy[..., :1], case.dy.ravel()):
-        with pytest.raises(ValueError, match=f"^{name}: dy must have the output's shape "):
+        with pytest.raises(ValueError, match=f"^{name}: dy must .*shape.*, got "):
             case.layer.backward(dy)
+    with pytest.raises(TypeError, match=f"^{name}: dy must be float32.*, got float64"):
+        case.layer.backward(case.dy.astype(float))
 
 
 @pytest.mark.parametrize("name", ["Dense", "Conv2D", "BatchNorm"])
-def test_parameters_of_another_dtype_are_told(name):
+def test_inputs_of_another_kind_than_the_parameters_are_told(name):
     case = made(name, np.float32)
-    text = f"^{name}: x must be float32, as the parameters are, got float64"
-    with pytest.raises(TypeError, match=text):
+    with pytest.raises(TypeError, match=f"^{name}: x must be float32.*, got float64"):
         case.layer.forward(case.x.astype(float))

@@ -44,7 +44,10 @@ def test_cnn_is_that_of_the_tutorials():
     block = "Conv2D ReLU MaxPool2D Dropout"
     assert names(layers) == f"{block} {block} Flatten Dense ReLU Dropout Dense"
     assert rates(layers) == [0.25, 0.25, 0.5]
-    assert [(layers[i].filters, layers[i].kernel_size) for i in (0, 4)] == [(32, (3, 3)), (64, (3, 3))]
+    assert [(layers[i].filters, layers[i].kernel_size) for i in (0, 4)] == [
+        (32, (3, 3)),
+        (64, (3, 3)),
+    ]
     # As Keras counts: 320 + 18,496 + 204,928 + 1,290.
     assert parameters(layers, (28, 28, 1)) == 225_034
     assert rates(cnn(10, rate=0.3, conv_rate=0.1)) == [0.1, 0.1, 0.3]
@@ -96,19 +99,19 @@ def test_regularized_drops_behind_all_batch_normalisation():
 
 def test_dropout_shifts_the_variance_of_the_batch_normalisation_behind_it():
     """What `regularized` avoids: the running variance is that of training alone."""
-    x = np.random.default_rng(0).random((2000, 12), np.float32)
+    x = np.random.default_rng(0).random((1000, 12), np.float32)
     shifts = []
     for everywhere in (False, True):
-        layers = regularized(2, (200, 200), earlier_rate=0.5, everywhere=everywhere)
+        layers = regularized(2, (100, 100), earlier_rate=0.5, everywhere=everywhere)
         model = Sequential(layers, optimizer=SGD(0.0), rng=0)
-        model.fit(x, (x[:, 0] > 0.5).astype(int), epochs=3, batch_size=500, verbose=False)
+        model.fit(x, (x[:, 0] > 0.5).astype(int), epochs=20, batch_size=250, verbose=False)
         last = max(i for i, layer in enumerate(layers) if isinstance(layer, BatchNorm))
         values = x
         for layer in layers[:last]:
             values = layer.forward(values)
         shifts.append(np.mean(values.var(axis=0) / layers[last].state["variance"]))
-    assert shifts[0] == pytest.approx(1, abs=0.25)
-    assert shifts[1] < 0.7 * shifts[0]
+    assert shifts[0] == pytest.approx(1, abs=0.1)
+    assert shifts[1] < 0.7
 
 
 @pytest.mark.parametrize("name", MODELS)

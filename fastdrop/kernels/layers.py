@@ -1,7 +1,8 @@
 """The layer kernels: what each computes, and where it is.
 
 Two modules hold the same functions: ``cython_layers`` (loops in C, built once
-for each instruction set) and ``numpy_layers``, for installs without a compiler. This page is their contract.
+for each instruction set) and ``numpy_layers``, for installs without a compiler.
+This page is their contract.
 
 **Arrays** are C-contiguous, aligned, in native byte order, all of one dtype,
 float32 or float64, and do not overlap unless it says so. Everything was checked

@@ -7,10 +7,30 @@
 typedef struct {
     __m256i part[2][2];
 } fd_digits;
-typedef uint64_t fd_keep;
+/* A byte of all ones for each element kept: widened to lanes as it is loaded,
+   where bits would take four instructions to spread. */
+typedef struct {
+    __m256i half[2];
+} fd_keep;
 
-ALWAYS_INLINE fd_keep keep_of(uint64_t word) { return word; }
-ALWAYS_INLINE uint64_t word_of(fd_keep keep) { return keep; }
+ALWAYS_INLINE fd_keep keep_of(uint64_t word) {
+    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                            0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    fd_keep keep;
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        __m256i word_half = _mm256_set1_epi32((int)(uint32_t)(word >> (32 * h)));
+        __m256i set = _mm256_and_si256(_mm256_shuffle_epi8(word_half, byte), bit);
+        keep.half[h] = _mm256_cmpeq_epi8(set, bit);
+    }
+    return keep;
+}
+
+ALWAYS_INLINE uint64_t word_of(fd_keep keep) {
+    return (uint32_t)_mm256_movemask_epi8(keep.half[0]) |
+           (uint64_t)(uint32_t)_mm256_movemask_epi8(keep.half[1]) << 32;
+}
 
 enum { GROUP = 2 };
 
@@ -83,36 +103,34 @@ ALWAYS_INLINE int any_ties(const fd_digits *digits, const int n, uint32_t high) 
 
 ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     const __m256i highs = _mm256_set1_epi16((int16_t)high);
-    uint64_t keep = 0;
+    fd_keep keep;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         __m256i a = digits.part[h][0], b = digits.part[h][1];
         /* a >= high, for lack of an unsigned comparison */
-        __m256i kept = _mm256_packs_epi16(_mm256_cmpeq_epi16(_mm256_max_epu16(a, highs), a),
+        keep.half[h] = _mm256_packs_epi16(_mm256_cmpeq_epi16(_mm256_max_epu16(a, highs), a),
                                           _mm256_cmpeq_epi16(_mm256_max_epu16(b, highs), b));
-        keep |= (uint64_t)(uint32_t)_mm256_movemask_epi8(kept) << (32 * h);
     }
     return keep;
 }
 
-/* Lanes of all ones where the low bits are set. */
-ALWAYS_INLINE __m256 lanes8(uint64_t bits) {
-    const __m256i bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
-    __m256i set = _mm256_and_si256(_mm256_set1_epi32((int)(uint32_t)bits), bit);
-    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit));
+/* Lanes of all ones for the elements kept from the j-th on. */
+ALWAYS_INLINE __m256 lanes8(const fd_keep *keep, int j) {
+    const char *bytes = (const char *)keep + j;
+    return _mm256_castsi256_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
 }
 
-ALWAYS_INLINE __m256d lanes4(uint64_t bits) {
-    const __m256i bit = _mm256_set_epi64x(8, 4, 2, 1);
-    __m256i set = _mm256_and_si256(_mm256_set1_epi64x((int64_t)bits), bit);
-    return _mm256_castsi256_pd(_mm256_cmpeq_epi64(set, bit));
+ALWAYS_INLINE __m256d lanes4(const fd_keep *keep, int j) {
+    int32_t bytes;
+    memcpy(&bytes, (const char *)keep + j, sizeof bytes);
+    return _mm256_castsi256_pd(_mm256_cvtepi8_epi64(_mm_cvtsi32_si128(bytes)));
 }
 
 #define SCALE64(name, REAL, VECTOR, SET1, LOAD, MULTIPLY, AND, STORE, KEEP, LANES)                 \
     ALWAYS_INLINE void name(const REAL *x, REAL *out, fd_keep keep, REAL a) {                      \
         const VECTOR as = SET1(a);                                                                 \
         _Pragma("GCC unroll 16") for (int j = 0; j < 64; j += LANES)                               \
-            STORE(out + j, AND(MULTIPLY(LOAD(x + j), as), KEEP(keep >> j)));                       \
+            STORE(out + j, AND(MULTIPLY(LOAD(x + j), as), KEEP(&keep, j)));                       \
     }
 SCALE64(scale64_float, float, __m256, _mm256_set1_ps, _mm256_loadu_ps, _mm256_mul_ps,
         _mm256_and_ps, _mm256_storeu_ps, lanes8, 8)
@@ -123,38 +141,38 @@ SCALE64(scale64_double, double, __m256d, _mm256_set1_pd, _mm256_loadu_pd, _mm256
 SCALE64(stream64_double, double, __m256d, _mm256_set1_pd, _mm256_loadu_pd, _mm256_mul_pd,
         _mm256_and_pd, _mm256_stream_pd, lanes4, 4)
 
-ALWAYS_INLINE void affine64_float(const float *x, float *out, uint64_t keep, float a, float b,
+ALWAYS_INLINE void affine64_float(const float *x, float *out, fd_keep keep, float a, float b,
                                   float c) {
     const __m256 va = _mm256_set1_ps(a), vb = _mm256_set1_ps(b), vc = _mm256_set1_ps(c);
 #pragma GCC unroll 8
     for (int j = 0; j < 64; j += 8) {
         __m256 kept = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(x + j), va), vb);
-        _mm256_storeu_ps(out + j, _mm256_blendv_ps(vc, kept, lanes8(keep >> j)));
+        _mm256_storeu_ps(out + j, _mm256_blendv_ps(vc, kept, lanes8(&keep, j)));
     }
 }
 
-ALWAYS_INLINE void affine64_double(const double *x, double *out, uint64_t keep, double a, double b,
+ALWAYS_INLINE void affine64_double(const double *x, double *out, fd_keep keep, double a, double b,
                                    double c) {
     const __m256d va = _mm256_set1_pd(a), vb = _mm256_set1_pd(b), vc = _mm256_set1_pd(c);
 #pragma GCC unroll 16
     for (int j = 0; j < 64; j += 4) {
         __m256d kept = _mm256_add_pd(_mm256_mul_pd(_mm256_loadu_pd(x + j), va), vb);
-        _mm256_storeu_pd(out + j, _mm256_blendv_pd(vc, kept, lanes4(keep >> j)));
+        _mm256_storeu_pd(out + j, _mm256_blendv_pd(vc, kept, lanes4(&keep, j)));
     }
 }
 
-ALWAYS_INLINE void blend64_float(const float *x, const float *y, float *out, uint64_t keep) {
+ALWAYS_INLINE void blend64_float(const float *x, const float *y, float *out, fd_keep keep) {
 #pragma GCC unroll 8
     for (int j = 0; j < 64; j += 8)
         _mm256_storeu_ps(out + j, _mm256_blendv_ps(_mm256_loadu_ps(y + j), _mm256_loadu_ps(x + j),
-                                                   lanes8(keep >> j)));
+                                                   lanes8(&keep, j)));
 }
 
-ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out, uint64_t keep) {
+ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out, fd_keep keep) {
 #pragma GCC unroll 16
     for (int j = 0; j < 64; j += 4)
         _mm256_storeu_pd(out + j, _mm256_blendv_pd(_mm256_loadu_pd(y + j), _mm256_loadu_pd(x + j),
-                                                   lanes4(keep >> j)));
+                                                   lanes4(&keep, j)));
 }
 
 #define stream_fence _mm_sfence
