@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastdrop.nn import Checkpoint, Sequential
+from fastdrop.nn.interrupts import whole
 from fastdrop.nn.saving import load
 from fastdrop.setting import Setting
 
@@ -23,8 +24,10 @@ class Saving(Checkpoint):
         self.epoch = 0
 
     def on_epoch_end(self, model: Sequential, epoch: int, logs: dict[str, float]) -> None:
-        super().on_epoch_end(model, epoch, logs)
-        self.epoch = epoch + 1
+        # Ctrl-C while the file is written would find it new and `epoch` old.
+        with whole():
+            super().on_epoch_end(model, epoch, logs)
+            self.epoch = epoch + 1
 
 
 def try_to_save(network: Sequential, path: str, where: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import fastdrop
 from fastdrop.kernels import layers as kernels
 from fastdrop.nn import (
+    SGD,
     AvgPool2D,
     BatchNorm,
     Conv2D,
@@ -328,6 +329,24 @@ def test_layers_may_be_replaced_between_calls():
         layers[1] = ReLU()
     np.testing.assert_array_equal(model.forward(x), expected.forward(x))
     assert model.train_batch(x, y) == expected.train_batch(x, y)
+
+
+def test_replaced_layers_are_built_as_the_first_were():
+    """With weights and masks from the model's `rng`, for its shapes, and with a name in errors."""
+    x, y = np.random.default_rng(0).normal(size=(20, 8)), np.arange(20) % 3
+    losses = set()
+    for _ in range(2):
+        model = Sequential([Dense(6), ReLU(), Dense(3)], rng=0, optimizer=SGD(0.1))
+        model.train_batch(x, y)
+        model.layers[1:] = [Dropout(0.5), Dense(9), ReLU(), Dense(5)]
+        losses.add(model.train_batch(x, y + 2))
+        assert model.predict(x).shape == (20, 5)
+        assert model.layers[3].params == {}
+        assert model.layers[4].params["weight"].dtype == np.float32
+        model.layers[0] = Dense(7)
+        with pytest.raises(ValueError, match=r"^Sequential layer 2 \(Dense\): expected last"):
+            model.predict(x)
+    assert len(losses) == 1
 
 
 @pytest.mark.parametrize(

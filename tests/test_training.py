@@ -176,9 +176,10 @@ def test_large_layers_do_not_depend_on_threads(threads):
 def test_float64_is_float64_throughout(make):
     x, y = samples() if make is network else images()
     model, single = make(dtype=np.float64), make()
-    losses = [fitted(each, x, y, epochs=3)["loss"] for each in (model, single)]
-    # First weights are drawn in each type: the losses are those of other networks.
-    assert losses[0][-1] < losses[0][0]
+    before = model.evaluate(x, y)["loss"]
+    fitted(model, x, y, epochs=10)
+    single.predict(x)
+    assert model.evaluate(x, y)["loss"] < before
     for kind in ("params", "grads", "state"):
         assert {array.dtype for array in model._collect(kind).values()} <= {np.dtype(float)}
     assert model.forward(x).dtype == model.predict(x).dtype == np.float64
@@ -404,11 +405,11 @@ class CtrlC:
 
 
 def test_ctrl_c_at_any_line_of_a_step_leaves_a_whole_model():
-    x, y = samples(16)
+    x, y = samples(8)
 
     def made():
-        layers = [Dense(4, max_norm=0.5, l2=0.1), BatchNorm(), ReLU(), Dropout(), Dense(3)]
-        model = Sequential(layers, rng=0)
+        layers = [Dense(4, max_norm=0.5), BatchNorm(), Dense(3)]
+        model = Sequential(layers, optimizer=SGD(0.1, momentum=0.9), rng=0)
         model.train_batch(x, y)
         return model
 
