@@ -14,9 +14,11 @@ from pathlib import Path
 
 import threadpoolctl
 
-# Below this a second thread gains less than handing it the work costs: one
-# core passes 2**17 float32 in about 40 us, waking a thread takes up to 100.
-PARALLEL_BYTES = 1 << 19
+# Below this a second thread gains less than handing it the work costs. One core
+# takes 20 to 50 us for 2**16 float32; waking a thread may take 100, but nobody
+# waits for one that is late, and inside a training step it is awake: dropout of
+# 128 x 1024 there took 50 us with two threads, and 85 with one.
+PARALLEL_BYTES = 1 << 18
 
 _limit: int | None = None
 _forked = False

@@ -1,6 +1,7 @@
 """Questions asked of training runs, and runs that go on."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import fastdrop
 from fastdrop import setting
 from fastdrop.data import Dataset, digits, mnist
 from fastdrop.experiments import Interrupted, compare, train
+from fastdrop.models import MODELS
 from fastdrop.nn import SGD, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from fastdrop.plots import learning_curves
 
@@ -89,7 +91,8 @@ def test_data_have_names_and_paths(tmp_path):
         train(hidden=(4,), epochs=2, data=each) for each in (tmp_path / "mine.npz", data)
     )
     assert named.arms[0].losses == given.arms[0].losses
-    assert named.optimizer == "adam"
+    optimizers = [train(model=model, hidden=(4,), epochs=1).optimizer for model in MODELS]
+    assert [named.optimizer, *optimizers] == ["adam", "sgd", "adam", "adam"]
     with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte"):
         train(data="mnist", data_dir=tmp_path)
 
@@ -172,6 +175,7 @@ def test_one_run_has_curves_of_its_own():
         "test, with dropout": [100 * error for error in arm.test_errors],
         "training, with dropout": [100 * error for error in arm.train_errors],
     }
+    assert {line.get_color() for line in axes.get_lines()} == {"#0072b2"}
     assert axes.get_title() == "Network: 5-4-3 units, dropout 0.5"
 
 
@@ -232,6 +236,20 @@ def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch):
             train(**RUN, **kept)
         assert type(stop.value) is KeyboardInterrupt
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_while_the_file_is_written_waits(tmp_path, monkeypatch):
+    save = Sequential.save
+
+    def interrupted(self, path):
+        save(self, path)
+        if self.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Sequential, "save", interrupted)
+    with pytest.raises(Interrupted, match="after epoch 2"):
+        train(**RUN, checkpoint=tmp_path / "run")
+    assert fastdrop.load(tmp_path / "run").epoch == 2
 
 
 @pytest.mark.parametrize(

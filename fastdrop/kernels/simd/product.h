@@ -115,8 +115,8 @@ static void T(multiply)(const fd_product *job, int64_t r, int64_t rows, int64_t 
     }
 }
 
-/* A grid over the result: enough for a few threads, and each part so large
-   (2^24 operations) that copying costs little. */
+/* A grid over the result, of parts of at least 2^20 operations, some tens of
+   microseconds. */
 typedef struct {
     const fd_product *job;
     int64_t row_parts, column_parts;
@@ -143,10 +143,13 @@ static void T(matmul_part)(const void *argument, int64_t begin, int64_t end) {
 
 static void T(matmul)(const fd_product *job) {
     const double operations = 2.0 * (double)job->m * (double)job->n * (double)job->k;
-    const int64_t parts = least(FD_BLOCKS, most(1, (int64_t)(operations / (1 << 24))));
+    const int64_t parts = least(FD_BLOCKS, most(1, (int64_t)(operations / (1 << 20))));
     T(product_grid) grid = {job, 1, 1};
+    /* Rows are parted only where there are too few columns: each part of the
+       rows would copy all of b again. */
     grid.column_parts = most(1, least(parts, job->n / BLOCK_COLUMNS));
-    grid.row_parts = most(1, least(parts / grid.column_parts, job->m / BLOCK_ROWS));
+    if (grid.column_parts == 1)
+        grid.row_parts = most(1, least(parts, 2 * job->m / BLOCK_ROWS));
     job->crew.team(T(matmul_part), &grid, grid.row_parts * grid.column_parts, 1,
                    job->crew.threads);
 }
