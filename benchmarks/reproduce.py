@@ -47,14 +47,17 @@ class Arm:
     l2: float = 0.0
 
 
-# Appendix B.1: retained with probability 0.8 (inputs) and 0.5, max-norm 2,
-# momentum 0.95.
-INPUT_RATE, RATE, MAX_NORM, MOMENTUM = 0.2, 0.5, 2.0, 0.95
-RATE_OF_LEARNING = 0.03
+# As in their appendix B.1: retained with probability 0.8 (inputs) and 0.5,
+# max-norm 2. Unlike there: Adam, whose rate falls to 0 along a cosine, for
+# minutes of training and not hours. After 12 epochs with dropout and max-norm the
+# test error was 1.45 % with it, and 1.93 % with their momentum of 0.95 (the best
+# of three rates).
+INPUT_RATE, RATE, MAX_NORM = 0.2, 0.5, 2.0
+LEARNING_RATE = 1e-3
 TABLES = {
     "table2": (
         (1024, 1024, 1024),
-        60,
+        40,
         (
             Arm("without dropout", 1.60),
             Arm("dropout", 1.25, dropout=True),
@@ -63,7 +66,7 @@ TABLES = {
     ),
     "table9": (
         (1024, 1024, 2048),
-        25,
+        20,
         (
             Arm("L2", 1.62, l2=2e-5),
             Arm("L2 + L1", 1.60, l2=1e-5, l1=1e-6),
@@ -85,8 +88,7 @@ def network(arm: Arm, hidden: tuple[int, ...], steps: int, seed: int) -> nn.Sequ
         if arm.dropout:
             layers.append(nn.Dropout(RATE))
     layers.append(nn.Dense(10, **settings))
-    schedule = nn.CosineDecay(RATE_OF_LEARNING, steps, warmup_steps=steps // 50)
-    optimizer = nn.SGD(schedule, momentum=MOMENTUM)
+    optimizer = nn.Adam(nn.CosineDecay(LEARNING_RATE, steps, warmup_steps=steps // 50))
     return nn.Sequential(layers, optimizer=optimizer, rng=seed)
 
 
@@ -161,7 +163,7 @@ def cnn_rows(options: argparse.Namespace, data: Dataset, keep: Callable[[dict], 
     epochs = options.epochs or 10
     for seed in range(options.seeds or 3):
         keep(train_cnn(seed, epochs, data))
-        if machine.version_of("torch"):
+        if machine.version_of("torch") and (seed == 0 or options.all_seeds):
             keep(train_torch_cnn(seed, epochs, data))
 
 
@@ -207,6 +209,9 @@ def main() -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="where the MNIST files are")
     parser.add_argument("--epochs", type=int, help="instead of the table's own")
     parser.add_argument("--seeds", type=int, help="how many, from 0")
+    parser.add_argument(
+        "--all-seeds", action="store_true", help="cnn: PyTorch with every seed, not with 0 alone"
+    )
     parser.add_argument("--arm", help="one network of the table only, by its name")
     parser.add_argument("--save", metavar="FILE", help="write the figures to FILE, as JSON")
     options = parser.parse_args()
