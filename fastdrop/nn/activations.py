@@ -9,6 +9,9 @@ from fastdrop.nn.arguments import check_number
 from fastdrop.nn.layer import Layer
 from fastdrop.threads import get_num_threads
 
+# Alone, too, a layer passes NaN and infinite numbers on without a word.
+_quiet = np.errstate(all="ignore")
+
 
 class _Activation(Layer):
     """A function whose derivative is one of its output, which the layer keeps."""
@@ -43,15 +46,16 @@ class ReLU(_Activation):
     """
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        x = np.ascontiguousarray(x)
+        x = self._input(x)
         self._y = self._room("y", x.shape, x.dtype)
         layer_kernels().relu(x, self._y, get_num_threads())
         return self._y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         dx = self._room("dx", y.shape, y.dtype)
-        layer_kernels().relu_backward(y, np.ascontiguousarray(dy), dx, get_num_threads())
+        layer_kernels().relu_backward(y, dy, dx, get_num_threads())
         return dx
 
 
@@ -83,19 +87,18 @@ class LeakyReLU(_Activation):
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = check_number(negative_slope, "negative_slope", self.where)
-        self._positive: np.ndarray | None = None
 
+    @_quiet
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self._positive = x > 0
-        return np.where(self._positive, x, x * x.dtype.type(self.negative_slope))
+        x = self._input(x)
+        self._y = np.where(x > 0, x, x * x.dtype.type(self.negative_slope))
+        return self._y
 
+    @_quiet
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        positive = self._remembered(self._positive)
-        return np.where(positive, dy, dy * dy.dtype.type(self.negative_slope))
-
-    def forget(self) -> None:
-        super().forget()
-        self._positive = None
+        y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
+        return np.where(y > 0, dy, dy * dy.dtype.type(self.negative_slope))
 
 
 class Sigmoid(_Activation):
@@ -108,7 +111,9 @@ class Sigmoid(_Activation):
     array([0.5, 1. ])
     """
 
+    @_quiet
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        x = self._input(x)
         # Through tanh, which never overflows.
         half = x.dtype.type(0.5)
         y = np.tanh(x * half)
@@ -117,8 +122,10 @@ class Sigmoid(_Activation):
         self._y = y
         return y
 
+    @_quiet
     def backward(self, dy: np.ndarray) -> np.ndarray:
         y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         return dy * (y * (1 - y))
 
 
@@ -132,12 +139,16 @@ class Tanh(_Activation):
     array([0., 1.])
     """
 
+    @_quiet
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        x = self._input(x)
         self._y = np.tanh(x)
         return self._y
 
+    @_quiet
     def backward(self, dy: np.ndarray) -> np.ndarray:
         y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         return dy * (1 - y * y)
 
 
@@ -165,14 +176,18 @@ class SELU(_Activation):
     SCALE = 1.0507009873554805
     ALPHA = 1.6732632423543772
 
+    @_quiet
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        x = self._input(x)
         below = np.expm1(np.minimum(x, 0))
         below *= x.dtype.type(self.SCALE * self.ALPHA)
         self._y = np.where(x > 0, x * x.dtype.type(self.SCALE), below)
         return self._y
 
+    @_quiet
     def backward(self, dy: np.ndarray) -> np.ndarray:
         y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         scale, slope = dy.dtype.type(self.SCALE), dy.dtype.type(self.SCALE * self.ALPHA)
         return dy * np.where(y > 0, scale, y + slope)
 
@@ -194,12 +209,16 @@ class Softmax(_Activation):
            [1. , 0. ]])
     """
 
+    @_quiet
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        x = self._input(x)
         y = np.exp(x - x.max(axis=-1, keepdims=True))
         y /= y.sum(axis=-1, keepdims=True)
         self._y = y
         return y
 
+    @_quiet
     def backward(self, dy: np.ndarray) -> np.ndarray:
         y = self._remembered(self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))

@@ -116,11 +116,11 @@ class Conv2D(Weighted):
         return (input_shape[0], *size, self.filters)
 
     def forward(self, x: np.ndarray, training: bool = False, tail: Tail = NO_TAIL) -> np.ndarray:
+        x = self._input(x)
         if not self.params:
             self.build(x.shape, x.dtype)
         self._check(x.shape)
         weight, bias = self.params["weight"], self.params["bias"]
-        x = np.ascontiguousarray(x)
         size = self._output_size(x.shape)
         if tail.pool:
             size = tail.pool.output_size(size)
@@ -150,9 +150,10 @@ class Conv2D(Weighted):
 
     def _backward(self, dy: np.ndarray, dx: np.ndarray | None) -> None:
         x, y = self._remembered(self._x, self._y)
+        dy = self._gradient(dy, y.shape, y.dtype)
         added, threads, tail = self._start_grads(), get_num_threads(), self._tail
         layer_kernels().conv2d_backward(
-            x, self.params["weight"], y, self._winners, np.ascontiguousarray(dy), dx,
+            x, self.params["weight"], y, self._winners, dy, dx,
             self.grads["weight"], self.grads["bias"], tail.scale, self.strides,
             self._corner(x.shape), tail.relu is not None, tail.window, added,
             self._scratch(x, y, tail, True, threads), threads,

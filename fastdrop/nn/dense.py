@@ -103,11 +103,12 @@ class Dense(Weighted):
         return (*input_shape[:-1], self.units)
 
     def forward(self, x: np.ndarray, training: bool = False, tail: Tail = NO_TAIL) -> np.ndarray:
+        x = self._input(x)
         if not self.params:
             self.build(x.shape, x.dtype)
         self._check(x.shape)
         weight, bias = self.params["weight"], self.params["bias"]
-        rows = np.ascontiguousarray(x.reshape(-1, len(weight)))
+        rows = x.reshape(-1, len(weight))
         y = self._room("y", (len(rows), self.units), weight.dtype)
         relu = tail.relu is not None
         layer_kernels().matmul(rows, weight, y, False, False, bias, relu, False, get_num_threads())
@@ -133,7 +134,7 @@ class Dense(Weighted):
         """Fill `grads`; the gradient by what comes before the tail."""
         x, y = self._remembered(self._x, self._y)
         added, threads = self._start_grads(), get_num_threads()
-        dz = dy = np.ascontiguousarray(dy.reshape(-1, self.units))
+        dz = dy = self._gradient(dy, y.shape, y.dtype).reshape(-1, self.units)
         sums = self.grads["bias"]
         if self._tail.relu is None:
             layer_kernels().unit_sums(dy, None, None, sums, 1.0, added, threads)
@@ -141,7 +142,7 @@ class Dense(Weighted):
             dz, scale = self._room("dz", dy.shape, dy.dtype), self._tail.scale
             y = y.reshape(dy.shape)
             layer_kernels().unit_sums(dy, y, dz, sums, scale, added, threads)
-        rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
+        rows = x.reshape(-1, x.shape[-1])
         layer_kernels().matmul(
             rows, dz, self.grads["weight"], True, False, None, False, added, threads
         )

@@ -39,6 +39,13 @@ class Tail(NamedTuple):
         mask = self.dropout.mask if self.dropout else None
         return 1.0 if mask is None else float(mask.scale)
 
+    @property
+    def holds(self) -> bool:
+        """Whether the layers can still be passed over: their settings may have changed."""
+        return (self.pool is None or self.pool.apart) and (
+            self.dropout is None or _scales(self.dropout)
+        )
+
     def drop(self, y: np.ndarray, training: bool) -> np.ndarray:
         """`y` itself, with the dropout applied in place."""
         return self.dropout.forward(y, training, out=y) if self.dropout else y

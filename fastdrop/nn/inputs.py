@@ -45,8 +45,9 @@ def sample_weights(class_weight: Any, y: np.ndarray, dtype: Any, where: str) -> 
         return None
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"{where}: class_weight must be a dict, got {class_weight!r}")
-    if y.dtype.kind not in "iub" or y.ndim != 1:
+    if y.dtype.kind not in "iub" or y.size != len(y):
         raise TypeError(f"{where}: class_weight needs integer labels, got {y.dtype} {y.shape}")
+    y = y.reshape(-1)
     weights = np.ones(len(y), dtype)
     for label, weight in class_weight.items():
         if not isinstance(label, Real) or label not in y:

@@ -12,6 +12,8 @@ from fastdrop.nn.sources import Sources
 
 Shape = tuple[int | None, ...]
 
+_REAL = np.dtype(np.float32), np.dtype(np.float64)
+
 
 class Layer:
     """A layer: ``forward`` computes and remembers, ``backward`` takes a gradient back.
@@ -100,6 +102,24 @@ class Layer:
         """Arguments that make such a layer again; the ``rng`` is not among them."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if name != "rng"}
+
+    def _input(self, x: np.ndarray) -> np.ndarray:
+        """`x` as kernels read it: they take an array of another kind for what it is not."""
+        dtypes = {param.dtype for param in self.params.values()}
+        if x.dtype not in (dtypes or _REAL):
+            accepted = " or ".join(map(str, dtypes or _REAL))
+            raise TypeError(f"{self.where}: x must be {accepted}, got {x.dtype}")
+        return np.require(x, None, ("C", "A"))
+
+    def _gradient(self, dy: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """`dy` likewise, by an output of that shape and dtype."""
+        if dy.dtype != dtype:
+            raise TypeError(f"{self.where}: dy must be {dtype}, as the output is, got {dy.dtype}")
+        if dy.shape != shape:
+            raise ValueError(
+                f"{self.where}: dy must have the output's shape {shape}, got {dy.shape}"
+            )
+        return np.require(dy, None, ("C", "A"))
 
     def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to write a result into: fresh, or while training the one of

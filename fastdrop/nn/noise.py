@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastdrop.functional import dropout
-from fastdrop.layout import check_axes
+from fastdrop.layout import check_axes, layout
 from fastdrop.mask import Mask, MaskStream
 from fastdrop.nn.layer import Layer, Shape
 from fastdrop.nn.sources import Sources
 from fastdrop.rates import check_rate
+from fastdrop.recipe import check_rates_fit
 from fastdrop.rng import source
 
 
@@ -84,7 +85,12 @@ class Dropout(Layer):
         self._rng = self._own
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
-        check_axes(self.shared_axes, len(input_shape), self.where)
+        axes = check_axes(self.shared_axes, len(input_shape), self.where)
+        if not isinstance(self.rate, float):
+            # Batches may be of another size than the first: their axis fits any.
+            rows = np.shape(self.rate)[0] if np.ndim(self.rate) == len(input_shape) else 1
+            own = layout((rows, *(size or 1 for size in input_shape[1:])), axes).shape
+            check_rates_fit(self.rate, own, self.where)
         if self._own is None:
             self._rng = MaskStream() if sources is None else sources.masks
         return input_shape

@@ -83,10 +83,11 @@ class BatchNorm(Layer):
         return input_shape
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        x = self._input(x)
         if not self.params:
             self.build(x.shape, x.dtype)
         self._check(x.shape)
-        rows = self._rows(x)
+        rows = x.reshape(-1, x.shape[-1])
         mean, variance = self.state["mean"], self.state["variance"]
         if training:
             mean, variance = np.empty_like(mean), np.empty_like(variance)
@@ -104,7 +105,8 @@ class BatchNorm(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         x, (mean, inverse, training) = self._remembered(self._x, self._used)
         kernels, threads = layer_kernels(), get_num_threads()
-        rows, dy = self._rows(x), self._rows(dy)
+        rows = x.reshape(-1, x.shape[-1])
+        dy = self._gradient(dy, x.shape, x.dtype).reshape(rows.shape)
         if self.grads.keys() != self.params.keys():
             self.grads = {name: np.empty_like(param) for name, param in self.params.items()}
         sums, products = self.grads["bias"], self.grads["weight"]
@@ -129,9 +131,6 @@ class BatchNorm(Layer):
         running = self.state[name]
         running *= self.momentum
         running += now * running.dtype.type(1 - self.momentum)
-
-    def _rows(self, x: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(x.reshape(-1, x.shape[-1]))
 
     def _check(self, shape: Shape) -> None:
         channels = len(self.params["weight"])

@@ -26,7 +26,7 @@ class _Pool2D(Layer):
         self.strides = (
             self.pool_size if strides is None else check_pair(strides, "strides", self.where)
         )
-        self._shape: tuple[int, ...] | None = None
+        self._taken: tuple[tuple[int, ...], np.dtype] | None = None
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         self._check(input_shape)
@@ -51,11 +51,20 @@ class _Pool2D(Layer):
                 f"{self.pool_size[0]} x {self.pool_size[1]}, got input of shape {shape}"
             )
 
-    def _output(self, x: np.ndarray) -> np.ndarray:
+    def _start(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The input, and where the output goes."""
         self._check(x.shape)
-        self._shape = x.shape
-        shape = (len(x), *self.output_size(x.shape[1:3]), x.shape[3])
-        return self._room("y", shape, x.dtype)
+        x = self._input(x)
+        self._taken = x.shape, x.dtype
+        return x, self._room("y", self._output_shape(x.shape), x.dtype)
+
+    def _start_back(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient by the output, and where that by the input goes."""
+        shape, dtype = self._remembered(self._taken)
+        return self._gradient(dy, self._output_shape(shape), dtype), self._room("dx", shape, dtype)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *self.output_size(shape[1:3]), shape[3])
 
 
 class MaxPool2D(_Pool2D):
@@ -109,19 +118,18 @@ class MaxPool2D(_Pool2D):
         return self.strides == self.pool_size
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        y = self._output(x)
+        x, y = self._start(x)
         self._winners = self._room("winners", y.shape, np.uint8)
         layer_kernels().max_pool(
-            np.ascontiguousarray(x), y, self._winners, self.pool_size, self.strides,
-            get_num_threads(),
-        )  # fmt: skip
+            x, y, self._winners, self.pool_size, self.strides, get_num_threads()
+        )
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        shape, winners = self._remembered(self._shape, self._winners)
-        dx = self._room("dx", shape, dy.dtype)
+        winners = self._remembered(self._winners)
+        dy, dx = self._start_back(dy)
         layer_kernels().max_pool_backward(
-            np.ascontiguousarray(dy), winners, dx, self.pool_size, self.strides, get_num_threads()
+            dy, winners, dx, self.pool_size, self.strides, get_num_threads()
         )
         return dx
 
@@ -157,17 +165,13 @@ class AvgPool2D(_Pool2D):
     """
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        y = self._output(x)
-        layer_kernels().avg_pool(
-            np.ascontiguousarray(x), y, self.pool_size, self.strides, get_num_threads()
-        )
+        x, y = self._start(x)
+        layer_kernels().avg_pool(x, y, self.pool_size, self.strides, get_num_threads())
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        dx = self._room("dx", self._remembered(self._shape), dy.dtype)
-        layer_kernels().avg_pool_backward(
-            np.ascontiguousarray(dy), dx, self.pool_size, self.strides, get_num_threads()
-        )
+        dy, dx = self._start_back(dy)
+        layer_kernels().avg_pool_backward(dy, dx, self.pool_size, self.strides, get_num_threads())
         return dx
 
 
@@ -187,7 +191,7 @@ class GlobalAvgPool2D(Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shape: tuple[int, ...] | None = None
+        self._taken: tuple[tuple[int, ...], np.dtype] | None = None
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         if len(input_shape) != 4 or not input_shape[1] or not input_shape[2]:
@@ -197,12 +201,17 @@ class GlobalAvgPool2D(Layer):
             )
         return (input_shape[0], input_shape[3])
 
+    @np.errstate(all="ignore")
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.build(x.shape, x.dtype)
-        self._shape = x.shape
+        x = self._input(x)
+        self._taken = x.shape, x.dtype
         return x.mean(axis=(1, 2))
 
+    @np.errstate(all="ignore")
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        shape = self._remembered(self._shape)
-        share = dy[:, None, None, :] / np.asarray(shape[1] * shape[2], dy.dtype)
-        return np.broadcast_to(share, shape)
+        shape, dtype = self._remembered(self._taken)
+        dy = self._gradient(dy, (shape[0], shape[3]), dtype)
+        dx = self._room("dx", shape, dtype)
+        dx[...] = (dy / dtype.type(shape[1] * shape[2]))[:, None, None, :]
+        return dx

@@ -112,10 +112,9 @@ class Sequential:
         self._output: Shape = ()
         self._fused: list[tuple[Layer, Tail]] = []
         self._fused_of: list[Layer] = []
-        for position, layer in enumerate(self.layers):
-            layer.where = f"{where} layer {position} ({type(layer).__name__})"
+        self._name_layers()
         if input_shape is not None:
-            self._build((None, *input_shape))
+            self._build((None, *_check_sizes(input_shape, where)))
 
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
         """What the last layer gives, the logits, for all of `x` at once.
@@ -408,16 +407,22 @@ class Sequential:
 
         save(self, path)
 
+    def _name_layers(self) -> None:
+        for position, layer in enumerate(self.layers):
+            layer.where = f"{type(self).__name__} layer {position} ({type(layer).__name__})"
+
     def _build(self, shape: Shape) -> None:
         """Make what is not made yet, and check that samples of `shape` pass through."""
         output = shape
+        self._name_layers()
         for layer in self.layers:
             output = layer.build(output, self.dtype, self._sources)
         self._sample, self._output = shape[1:], output[1:]
 
     def _check_samples(self, x: Any, where: str) -> np.ndarray:
         x = check_samples(x, where)
-        if x.shape[1:] != self._sample:
+        # `layers` may hold others than before.
+        if x.shape[1:] != self._sample or self._fused_of != self.layers:
             with self._building():
                 self._build(x.shape)
         return x
@@ -450,6 +455,8 @@ class Sequential:
         return self._fused
 
     def _forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        if not all(tail.holds for _, tail in self._fused):
+            self._fused_of = []
         for layer, tail in self._computing():
             more = () if tail is NO_TAIL else (tail,)
             x = layer.forward(x, training, *more)
@@ -470,7 +477,7 @@ class Sequential:
     ) -> tuple[float, int | None]:
         """Loss and number of right answers of a batch, which is then learned."""
         # NaN and inf pass through as values; the loss shows them.
-        with np.errstate(all="ignore"), self._reusing():
+        with whole(), np.errstate(all="ignore"), self._reusing(), self._undoing():
             outputs = self._forward(x, training=True)
             loss = self.loss.forward(outputs, y, weights) + self._penalty()
             if not isfinite(loss):
@@ -479,11 +486,22 @@ class Sequential:
             self._learn(self.loss.backward())
             params, grads = self._collect("params"), self._collect("grads")
             if params:
-                with whole():
-                    self.optimizer.step(params, grads, self._optimizer_state)
-                    for layer in self.layers:
-                        layer.constrain()
+                self.optimizer.step(params, grads, self._optimizer_state)
+                for layer in self.layers:
+                    layer.constrain()
         return loss, correct
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
+        """If the block fails, running statistics are again what they were."""
+        before = {name: array.copy() for name, array in self._collect("state").items()}
+        try:
+            yield
+        except BaseException:
+            state = self._collect("state")
+            for name, array in before.items():
+                state[name][...] = array
+            raise
 
     @contextmanager
     def _reusing(self) -> Iterator[None]:
@@ -580,6 +598,12 @@ def _check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:
                 f"{type(layer).__name__} again at {position}"
             )
     return layers
+
+
+def _check_sizes(shape: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"{where}: input_shape must be a tuple of ints, got {shape!r}")
+    return tuple(check_count(size, "input_shape", where) for size in shape)
 
 
 def _named(given: Any, what: str, known: dict[str, Any], kind: type, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -59,8 +60,10 @@ class Weighted(Layer):
     def _make_params(
         self, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: Any, given: Sources | None
     ) -> None:
-        draws = self._sources or given or sources(None, self.where)
-        weight = initialize(self.init, shape, fan_in, fan_out, draws.weights, dtype)
+        draws = given or sources(None, self.where)
+        # A copy: should `Sequential` undo a failed build, the next draws the same.
+        rng = deepcopy(self._sources.weights) if self._sources else draws.weights
+        weight = initialize(self.init, shape, fan_in, fan_out, rng, dtype)
         self.params = {"weight": weight, "bias": np.zeros(shape[-1], dtype)}
 
     def _start_grads(self) -> bool:
