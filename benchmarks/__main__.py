@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    listed = "\n".join(f"  {name:8} {section.TITLE}" for name, section in SECTIONS.items())
+    listed = "\n".join(f"  {name:16} {section.TITLE}" for name, section in SECTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION + listed,

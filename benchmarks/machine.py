@@ -12,7 +12,7 @@ from pathlib import Path
 import fastdrop
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("fastdrop", "numpy", "numba", "tbb", "torch", "tensorflow", "jax")
+PACKAGES = ("fastdrop", "numpy", "numba", "tbb", "torch", "tensorflow", "keras", "jax")
 
 
 def describe() -> dict:

@@ -170,6 +170,15 @@ def test_summary_tells_layers_shapes_and_parameters():
     ]
 
 
+def test_summary_moves_no_random_stream():
+    x, y = samples()
+    model, other = network(), network()
+    model.predict(x)
+    other.predict(x)
+    model.summary()
+    assert model.train_batch(x, y) == other.train_batch(x, y)
+
+
 def test_evaluate_is_the_mean_over_samples():
     x, y = samples(50)
     model = network()

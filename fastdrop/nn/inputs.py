@@ -1,14 +1,16 @@
-"""What `Sequential` takes for data, and how it is cut into batches."""
+"""What `Sequential` takes: layers, a loss, data; and how data are cut into batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastdrop.nn.arguments import check_number
+from fastdrop.nn.arguments import check_count, check_number
+from fastdrop.nn.callbacks import Callback
+from fastdrop.nn.layer import Layer
 
 
 def check_samples(x: Any, where: str) -> np.ndarray:
@@ -77,3 +79,49 @@ class Batches:
             return self._x[rows].astype(self._dtype)
         # mode: with "raise", NumPy goes through a copy. Rows are a permutation.
         return np.take(self._x, rows, axis=0, out=self._buffer[: len(rows)], mode="clip")
+
+
+def check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:
+    layers = list(layers)
+    if not layers:
+        raise ValueError(f"{where}: layers must hold at least one layer, got none")
+    for position, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{where}: layers[{position}] must be a layer, got {layer!r}")
+        if any(layer is other for other in layers[:position]):
+            raise ValueError(
+                f"{where}: layers must hold each layer once, got the same "
+                f"{type(layer).__name__} again at {position}"
+            )
+    return layers
+
+
+def check_sizes(shape: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"{where}: input_shape must be a tuple of ints, got {shape!r}")
+    return tuple(check_count(size, "input_shape", where) for size in shape)
+
+
+def named(given: Any, what: str, known: dict[str, Any], kind: type, where: str) -> Any:
+    """`given` itself, an instance of `kind`, or what it names among `known`."""
+    if isinstance(given, kind):
+        return given
+    if not isinstance(given, str) or given not in known:
+        names = ", ".join(map(repr, sorted(known)))
+        raise ValueError(f"{where}: {what} must be one of {names} or an instance, got {given!r}")
+    return known[given]()
+
+
+def check_callbacks(callbacks: Iterable[Callback], where: str) -> list[Callback]:
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"{where}: callbacks must be Callback objects, got {callback!r}")
+    return callbacks
+
+
+def blame(x: np.ndarray) -> str:
+    """What most likely made a loss NaN or infinite."""
+    if not np.isfinite(x).all():
+        return "x has NaN or infinite values in it"
+    return "a smaller learning_rate may help"

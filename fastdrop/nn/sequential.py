@@ -12,13 +12,27 @@ import numpy as np
 
 from fastdrop.nn.arguments import check_count
 from fastdrop.nn.callbacks import Callback, History, ProgressBar
+from fastdrop.nn.figures import Figures
 from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
-from fastdrop.nn.inputs import Batches, check_samples, check_two, part, sample_weights, slices
+from fastdrop.nn.inputs import (
+    Batches,
+    blame,
+    check_callbacks,
+    check_layers,
+    check_samples,
+    check_sizes,
+    check_two,
+    named,
+    part,
+    sample_weights,
+    slices,
+)
 from fastdrop.nn.interrupts import whole
 from fastdrop.nn.layer import Layer, Shape
 from fastdrop.nn.losses import LOSSES, Loss
 from fastdrop.nn.optimizers import OPTIMIZERS, Optimizer
 from fastdrop.nn.sources import sources
+from fastdrop.nn.summary import summary
 
 
 class Sequential:
@@ -97,9 +111,9 @@ class Sequential:
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
         where = type(self).__name__
-        self.layers = _check_layers(layers, where)
-        self.loss = _named(loss, "loss", LOSSES, Loss, where)
-        self.optimizer = _named(optimizer, "optimizer", OPTIMIZERS, Optimizer, where)
+        self.layers = check_layers(layers, where)
+        self.loss = named(loss, "loss", LOSSES, Loss, where)
+        self.optimizer = named(optimizer, "optimizer", OPTIMIZERS, Optimizer, where)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"{where}: dtype must be float32 or float64, got {self.dtype}")
@@ -114,7 +128,7 @@ class Sequential:
         self._fused_of: list[Layer] = []
         self._name_layers()
         if input_shape is not None:
-            self._build((None, *_check_sizes(input_shape, where)))
+            self._build((None, *check_sizes(input_shape, where)))
 
     def forward(self, x: Any, training: bool = False) -> np.ndarray:
         """What the last layer gives, the logits, for all of `x` at once.
@@ -246,7 +260,7 @@ class Sequential:
         epochs = check_count(epochs, "epochs", where)
         batch_size = check_count(batch_size, "batch_size", where)
         done = check_count(initial_epoch, "initial_epoch", where, least=0)
-        callbacks = _check_callbacks(callbacks, where)
+        callbacks = check_callbacks(callbacks, where)
         x, y = self._check_pair(x, y, where)
         begin, held_out = part(len(x), validation_split, where), None
         if validation_data is not None:
@@ -365,23 +379,7 @@ class Sequential:
         2  Dense  (None, 2)          18
         58 parameters, float32
         """
-        rows, shape = [["layer", "output", "parameters"]], (None, *(self._sample or ()))
-        total = 0
-        for position, layer in enumerate(self.layers):
-            name = f"{position:<2} {type(layer).__name__}"
-            if self._sample is None:
-                rows.append([name, "not built", ""])
-                continue
-            shape = layer.build(shape, self.dtype, self._sources)
-            count = sum(param.size for param in layer.params.values())
-            total += count
-            rows.append([name, str(shape), f"{count:,}"])
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            f"{name:{wide[0]}}  {output:{wide[1]}}  {count:>{wide[2]}}"
-            for name, output, count in rows
-        ]
-        return "\n".join([*lines, f"{total:,} parameters, {self.dtype}"])
+        return summary(self.layers, self._sample, self.dtype, self._sources)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything that the model is into one file: see `fastdrop.load`.
@@ -481,7 +479,7 @@ class Sequential:
             outputs = self._forward(x, training=True)
             loss = self.loss.forward(outputs, y, weights) + self._penalty()
             if not isfinite(loss):
-                raise FloatingPointError(f"{where}: loss is {loss}; {_blame(x)}")
+                raise FloatingPointError(f"{where}: loss is {loss}; {blame(x)}")
             correct = self.loss.correct(outputs, y)
             self._learn(self.loss.backward())
             params, grads = self._collect("params"), self._collect("grads")
@@ -539,7 +537,7 @@ class Sequential:
         callbacks: list[Callback],
         where: str,
     ) -> dict[str, float]:
-        figures = _Figures()
+        figures = Figures()
         for step, batch in enumerate(slices(len(order), size)):
             rows = order[batch]
             factors = None if weights is None else weights[rows]
@@ -557,75 +555,9 @@ class Sequential:
         self._forget()
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
-        figures, penalty = _Figures(), self._penalty()
+        figures, penalty = Figures(), self._penalty()
         with np.errstate(all="ignore"):
             for rows, outputs in self._outputs(x, batch_size):
                 loss = self.loss.forward(outputs, y[rows]) + penalty
                 figures.add(len(outputs), loss, self.loss.correct(outputs, y[rows]))
         return figures.means()
-
-
-class _Figures:
-    """Loss and accuracy over batches."""
-
-    def __init__(self) -> None:
-        self._samples, self._loss, self._correct = 0, 0.0, 0
-        self._answers = True
-
-    def add(self, samples: int, loss: float, correct: int | None) -> None:
-        self._samples += samples
-        self._loss += loss * samples
-        self._answers = correct is not None
-        self._correct += correct or 0
-
-    def means(self) -> dict[str, float]:
-        found = {"loss": self._loss / self._samples}
-        if self._answers:
-            found["accuracy"] = self._correct / self._samples
-        return found
-
-
-def _check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:
-    layers = list(layers)
-    if not layers:
-        raise ValueError(f"{where}: layers must hold at least one layer, got none")
-    for position, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise TypeError(f"{where}: layers[{position}] must be a layer, got {layer!r}")
-        if any(layer is other for other in layers[:position]):
-            raise ValueError(
-                f"{where}: layers must hold each layer once, got the same "
-                f"{type(layer).__name__} again at {position}"
-            )
-    return layers
-
-
-def _check_sizes(shape: Any, where: str) -> tuple[int, ...]:
-    if not isinstance(shape, (tuple, list)):
-        raise TypeError(f"{where}: input_shape must be a tuple of ints, got {shape!r}")
-    return tuple(check_count(size, "input_shape", where) for size in shape)
-
-
-def _named(given: Any, what: str, known: dict[str, Any], kind: type, where: str) -> Any:
-    """`given` itself, an instance of `kind`, or what it names among `known`."""
-    if isinstance(given, kind):
-        return given
-    if not isinstance(given, str) or given not in known:
-        names = ", ".join(map(repr, sorted(known)))
-        raise ValueError(f"{where}: {what} must be one of {names} or an instance, got {given!r}")
-    return known[given]()
-
-
-def _check_callbacks(callbacks: Iterable[Callback], where: str) -> list[Callback]:
-    callbacks = list(callbacks)
-    for callback in callbacks:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"{where}: callbacks must be Callback objects, got {callback!r}")
-    return callbacks
-
-
-def _blame(x: np.ndarray) -> str:
-    """What most likely made a loss NaN or infinite."""
-    if not np.isfinite(x).all():
-        return "x has NaN or infinite values in it"
-    return "a smaller learning_rate may help"
