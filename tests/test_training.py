@@ -20,6 +20,7 @@ from fastdrop.nn import (
     Adam,
     AvgPool2D,
     BatchNorm,
+    Callback,
     Conv2D,
     Dense,
     Dropout,
@@ -106,6 +107,24 @@ def test_steps_after_the_first_take_no_large_arrays(between):
     assert peak(lambda: model.train_batch(x, y))[0] < 300e3
 
 
+def test_a_run_copies_its_batches_into_the_same_array():
+    x, y = images(512, size=20)
+    peaks = []
+
+    class Watch(Callback):
+        def on_batch_end(self, model, step, loss):
+            now, most = tracemalloc.get_traced_memory()
+            peaks.append(most - now)
+            tracemalloc.reset_peak()
+
+    layers = [Conv2D(8, 3), ReLU(), MaxPool2D(), Flatten(), Dense(3)]
+    model = Sequential(layers, rng=0)
+    peak(lambda: fitted(model, x, y, epochs=2, batch_size=128, callbacks=[Watch()]))
+    # A batch is 410 kB.
+    assert len(peaks) == 8
+    assert max(peaks[1:]) < 200e3
+
+
 def test_nothing_large_is_left_behind():
     x, y = images(256, size=20)
     model = convolutional(optimizer=SGD(0.01, momentum=0.9))
@@ -114,6 +133,7 @@ def test_nothing_large_is_left_behind():
     for call in (
         lambda: model.predict(x),
         lambda: model.evaluate(x, y),
+        lambda: fitted(model, x, y, epochs=2),
         lambda: fitted(model, x, y, epochs=2, validation_split=0.5),
     ):
         most, left = peak(call)

@@ -17,6 +17,9 @@
 #include <time.h>
 
 #define SPIN_NS 50000
+/* The blocks of a matrix product lie on the stack: some libraries' default of
+   128 KiB is too little for them. */
+#define STACK_BYTES (1 << 20)
 
 static struct {
     pthread_mutex_t lock;
@@ -94,12 +97,17 @@ static void hire(int wanted) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     while (pool.workers < wanted) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, worker, (void *)(intptr_t)(pool.workers + 1))) break;
-        pthread_detach(thread);
+        void *member = (void *)(intptr_t)(pool.workers + 1);
+        if (pthread_create(&thread, &attributes, worker, member)) break;
         pool.workers++;
     }
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
