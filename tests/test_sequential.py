@@ -702,3 +702,16 @@ def test_divergence_is_told():
 def test_backward_needs_a_forward():
     with pytest.raises(RuntimeError, match=r"^Sequential layer 3 \(Dense\): backward needs a forw"):
         network(input_shape=(8,)).backward(np.ones((2, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Sequential(3), "layers must be a list of layers, got 3"),
+        (lambda: Sequential([Dense(2)], dtype=None), "dtype must be float32 or float64"),
+        (lambda: network().fit(*samples(), callbacks=3), "callbacks must be a list"),
+    ],
+)
+def test_what_is_no_list_and_no_dtype(make, text):
+    with pytest.raises(TypeError, match=text):
+        make()

@@ -4,7 +4,9 @@
 order is done by that layer's own kernel, and the layers that say so are passed
 over: the large array between a convolution and its pool never exists, and
 going back, ReLU followed by dropout needs only the output's sign and a scale,
-no mask. The layers themselves stay what they are, and give the same numbers.
+no mask. The layers themselves stay what they are, and give the same numbers, up
+to the order of sums in a convolution's gradients: pixels that no window of the
+pool reaches are not computed at all.
 """
 
 from __future__ import annotations

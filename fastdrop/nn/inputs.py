@@ -82,6 +82,8 @@ class Batches:
 
 
 def check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"{where}: layers must be a list of layers, got {layers!r}")
     layers = list(layers)
     if not layers:
         raise ValueError(f"{where}: layers must hold at least one layer, got none")
@@ -113,6 +115,8 @@ def named(given: Any, what: str, known: dict[str, Any], kind: type, where: str) 
 
 
 def check_callbacks(callbacks: Iterable[Callback], where: str) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"{where}: callbacks must be a list of Callback objects, got {callbacks!r}")
     callbacks = list(callbacks)
     for callback in callbacks:
         if not isinstance(callback, Callback):

@@ -83,8 +83,9 @@ class Sequential:
     bit for bit, with every mask backend and any number of threads of fastdrop.
 
     ReLU, max-pool and dropout that follow a `Dense` or a `Conv2D` are done by
-    that layer while its output is in the cache (`fastdrop.nn.fusion`): the same
-    numbers, in less time and memory.
+    that layer while its output is in the cache (`fastdrop.nn.fusion`), in less
+    time and memory: the same numbers, but that a convolution's gradients are
+    summed in another order where a pool follows it.
 
     Examples
     --------
@@ -114,7 +115,8 @@ class Sequential:
         self.layers = check_layers(layers, where)
         self.loss = named(loss, "loss", LOSSES, Loss, where)
         self.optimizer = named(optimizer, "optimizer", OPTIMIZERS, Optimizer, where)
-        self.dtype = np.dtype(dtype)
+        # None would be float64.
+        self.dtype = np.dtype("O" if dtype is None else dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"{where}: dtype must be float32 or float64, got {self.dtype}")
         self.history: History | None = None
