@@ -14,8 +14,8 @@ from pathlib import Path
 
 import threadpoolctl
 
-# Below this a second thread gains less than handing it the work costs. One core
-# takes 20 to 50 us for 2**16 float32; waking a thread may take 100, but nobody
+# Below this a second thread gains less than handing it the work costs. An AVX2
+# core takes 30 us for 2**16 float32; waking a thread may take 100, but nobody
 # waits for one that is late, and inside a training step it is awake: dropout of
 # 128 x 1024 there took 50 us with two threads, and 85 with one.
 PARALLEL_BYTES = 1 << 18

@@ -53,7 +53,7 @@ class Run:
                 self.rates.append(self.optimizer.rate_at(0))
                 self.layer.params["weight"][:] = self.layer.state["mean"][:] = epoch + 1
                 if epoch == interrupt:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt("in the middle")
                 logs = {"loss": 0.5, name: figures[epoch]}
                 self.history.append(logs)
                 self.epoch = epoch + 1
@@ -137,7 +137,7 @@ def test_weights_are_those_of_the_last_epoch_unless_restored():
 
 def test_ctrl_c_restores_nothing():
     model, stop = Run(), EarlyStopping("val_loss", 9, restore_best=True)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="in the middle"):
         model.fit([3, 2, 5, 6], stop, interrupt=3)
     assert model.layer.params["weight"][0] == 4
     # The same callback has the best weights still, when the run goes on.
@@ -169,10 +169,10 @@ def test_nothing_of_another_run_is_restored():
 
     class Fails(Callback):
         def on_train_begin(self, model, epochs, steps):
-            raise RuntimeError
+            raise RuntimeError("before the first epoch")
 
     model = Run()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="before the first epoch"):
         model.fit([9, 8, 7, 6], Fails(), stop, start=3)
     assert model.layer.params["weight"][0] == 0
     with pytest.warns(UserWarning, match="best val_loss, 4, is of an epoch before this run"):
@@ -258,7 +258,7 @@ def test_reduced_rates_go_on_as_if_uninterrupted(patience):
 
 def test_a_rate_reduced_for_an_epoch_that_was_cut_short_is_reduced_once():
     reduce, model = ReduceOnPlateau("val_loss", 0.5, 1), Run()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="in the middle"):
         model.fit([1, 2, 0, 0], reduce, interrupt=2)
     assert model.rates == [1, 1, 0.5]
     for each in (reduce, ReduceOnPlateau("val_loss", 0.5, 1)):
