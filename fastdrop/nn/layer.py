@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
@@ -30,6 +31,15 @@ class Layer:
         What is kept with the parameters, but not trained.
     where : str
         What errors call the layer. `Sequential` puts the position in it.
+    takes_indices : bool
+        Whether the input is integers, such as those of words. `Sequential`
+        converts samples to its dtype unless its first layer takes indices.
+    takes_lengths : bool
+        Whether ``forward(x, training, lengths=...)`` takes the lengths of the
+        sequences (N, T, ...), int64 (N,); what is beyond them is padding.
+    lengths : ndarray or None
+        Those that a layer found in the input of the last `forward`, for all that
+        follow it as long as there is a time axis.
 
     Notes
     -----
@@ -38,15 +48,30 @@ class Layer:
     same name: `config` reads it there.
     """
 
+    takes_indices = False
+    takes_lengths = False
+
     def __init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
         self.state: dict[str, np.ndarray] = {}
         self.where = type(self).__name__
+        self.lengths: np.ndarray | None = None
         # Between the steps of a training, results are written into the same
         # arrays again: fresh ones of megabytes cost page faults.
         self.reuses = False
         self._rooms: dict[str, np.ndarray] = {}
+
+    @property
+    def noisy(self) -> bool:
+        """Whether ``training=True`` draws noise: Monte Carlo dropout leaves it on
+        in these layers, and in no others."""
+        return False
+
+    @property
+    def inner(self) -> list[Layer]:
+        """The layers that this one is made of."""
+        return []
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         """Make the parameters, unless they are there, and give the output's shape.
@@ -136,3 +161,10 @@ class Layer:
         if any(array is None for array in arrays):
             raise RuntimeError(f"{self.where}: backward needs a forward before it")
         return arrays[0] if len(arrays) == 1 else arrays
+
+
+def walk(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """Each layer, and behind it those that it is made of."""
+    for layer in layers:
+        yield layer
+        yield from walk(layer.inner)

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastdrop.mask import MaskStream
 from fastdrop.nn.callbacks import History
-from fastdrop.nn.layer import Layer
+from fastdrop.nn.layer import Layer, walk
 from fastdrop.nn.losses import Loss
 from fastdrop.nn.optimizers import Optimizer
 from fastdrop.nn.sequential import Sequential
@@ -285,7 +285,8 @@ def _describe(model: Sequential, where: str) -> tuple[dict[str, Any], dict[str, 
         "history": model.history and _as_json(model.history.history, f"{where}: history"),
         "layers": [
             _class_and_config(layer)
-            | {"params": [*layer.params], "state": [*layer.state], "rngs": rngs.held(layer)}
+            | {"params": [*layer.params], "state": [*layer.state]}
+            | {"rngs": [rngs.held(part) for part in walk([layer])]}
             for layer in model.layers
         ],
         "loss": _class_and_config(model.loss),
@@ -331,8 +332,10 @@ def _restore(
     if document["history"] is not None:
         model.history = History(document["history"])
     rngs = _rngs(document["random"])
-    for holder, saved in zip((model, *model.layers), (document, *described), strict=True):
-        for name, place in saved["rngs"].items():
+    holders = [model, *walk(model.layers)]
+    places = [document["rngs"], *(held for layer in described for held in layer["rngs"])]
+    for holder, held in zip(holders, places, strict=True):
+        for name, place in held.items():
             if name not in vars(holder):
                 raise ValueError(f"{type(holder).__name__} has no random source {name!r}")
             several = isinstance(place, list)
@@ -438,10 +441,16 @@ def _make(saved: dict[str, Any], base: type, given: Mapping[str, type]) -> Any:
             f"it needs a {base.__name__} class {name!r}, which is not one of fastdrop's: "
             f"load(path, layers={{{name!r}: ...}})"
         )
-    config = saved["config"]
-    return kind(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    )
+    return kind(**{key: _argument(value, given) for key, value in saved["config"].items()})
+
+
+def _argument(value: Any, given: Mapping[str, type]) -> Any:
+    """An argument as it comes back from JSON: lists as tuples, layers as layers."""
+    if isinstance(value, list):
+        return tuple(_argument(item, given) for item in value)
+    if isinstance(value, dict) and value.keys() == {"class", "own", "config"}:
+        return _make(value, Layer, given)
+    return value
 
 
 def _as_json(value: Any, what: str) -> Any:
@@ -457,6 +466,8 @@ def _as_json(value: Any, what: str) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, Layer):
+        return _class_and_config(value)
     raise TypeError
 
 

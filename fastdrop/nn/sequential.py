@@ -28,7 +28,7 @@ from fastdrop.nn.inputs import (
     slices,
 )
 from fastdrop.nn.interrupts import whole
-from fastdrop.nn.layer import Layer, Shape
+from fastdrop.nn.layer import Layer, Shape, walk
 from fastdrop.nn.losses import LOSSES, Loss
 from fastdrop.nn.optimizers import OPTIMIZERS, Optimizer
 from fastdrop.nn.sources import sources
@@ -153,7 +153,7 @@ class Sequential:
         """
         x = self._check_samples(x, f"{type(self).__name__}.forward")
         with np.errstate(all="ignore"):
-            return self._forward(x.astype(self.dtype, copy=False), training)
+            return self._forward(x.astype(self._takes, copy=False), training)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """Gradient by the input of the last `forward`, given that by its output.
@@ -196,7 +196,7 @@ class Sequential:
         """
         where = f"{type(self).__name__}.train_batch"
         x, y = self._check_pair(x, y, where)
-        return self._step(x.astype(self.dtype, copy=False), y, None, where)[0]
+        return self._step(x.astype(self._takes, copy=False), y, None, where)[0]
 
     def fit(
         self,
@@ -282,7 +282,7 @@ class Sequential:
             self.history = History()
         history, self.epoch = self.history, done
         self.stop_training = False
-        batches = Batches(x, self.dtype, batch_size)
+        batches = Batches(x, self._takes, batch_size)
         try:
             for callback in callbacks:
                 callback.on_train_begin(self, epochs, -(-len(x) // batch_size))
@@ -410,6 +410,8 @@ class Sequential:
     def _name_layers(self) -> None:
         for position, layer in enumerate(self.layers):
             layer.where = f"{type(self).__name__} layer {position} ({type(layer).__name__})"
+            for part in walk(layer.inner):
+                part.where = f"{layer.where}, its {type(part).__name__}"
 
     def _build(self, shape: Shape) -> None:
         """Make what is not made yet, and check that samples of `shape` pass through."""
@@ -419,8 +421,18 @@ class Sequential:
             output = layer.build(output, self.dtype, self._sources)
         self._sample, self._output = shape[1:], output[1:]
 
+    @property
+    def _takes(self) -> np.dtype:
+        """What samples are converted to."""
+        return np.dtype(np.int64) if self.layers[0].takes_indices else self.dtype
+
     def _check_samples(self, x: Any, where: str) -> np.ndarray:
         x = check_samples(x, where)
+        if self.layers[0].takes_indices and x.dtype.kind not in "iu":
+            raise TypeError(
+                f"{where}: x must hold integers, as {self.layers[0].where} takes them, "
+                f"got {x.dtype}"
+            )
         # `layers` may hold others than before.
         if x.shape[1:] != self._sample or self._fused_of != self.layers:
             with self._building():
@@ -457,9 +469,17 @@ class Sequential:
     def _forward(self, x: np.ndarray, training: bool) -> np.ndarray:
         if not all(tail.holds for _, tail in self._fused):
             self._fused_of = []
+        lengths: np.ndarray | None = None
         for layer, tail in self._computing():
-            more = () if tail is NO_TAIL else (tail,)
-            x = layer.forward(x, training, *more)
+            more: dict[str, Any] = {} if tail is NO_TAIL else {"tail": tail}
+            if layer.takes_lengths and lengths is not None:
+                more["lengths"] = lengths
+            steps = x.shape[1:2]
+            x = layer.forward(x, training, **more)
+            if layer.lengths is not None:
+                lengths = layer.lengths
+            elif x.ndim < 3 or x.shape[1:2] != steps:
+                lengths = None
         return x
 
     def _learn(self, dy: np.ndarray) -> None:
@@ -506,12 +526,12 @@ class Sequential:
     @contextmanager
     def _reusing(self) -> Iterator[None]:
         """In the block, layers write into the arrays of the step before."""
-        for layer in self.layers:
+        for layer in walk(self.layers):
             layer.reuses = True
         try:
             yield
         finally:
-            for layer in self.layers:
+            for layer in walk(self.layers):
                 layer.reuses = False
 
     def _forget(self) -> None:
@@ -553,7 +573,7 @@ class Sequential:
 
     def _outputs(self, x: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
         for rows in slices(len(x), size):
-            yield rows, self._forward(x[rows].astype(self.dtype, copy=False), training=False)
+            yield rows, self._forward(x[rows].astype(self._takes, copy=False), training=False)
         self._forget()
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
