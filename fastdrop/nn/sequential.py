@@ -410,8 +410,8 @@ class Sequential:
     def _name_layers(self) -> None:
         for position, layer in enumerate(self.layers):
             layer.where = f"{type(self).__name__} layer {position} ({type(layer).__name__})"
-            for part in walk(layer.inner):
-                part.where = f"{layer.where}, its {type(part).__name__}"
+            for inner in walk(layer.inner):
+                inner.where = f"{layer.where}, its {type(inner).__name__}"
 
     def _build(self, shape: Shape) -> None:
         """Make what is not made yet, and check that samples of `shape` pass through."""
