@@ -8,10 +8,15 @@ arrays, `Mask` and `MaskStream` are the recipes, `fastdrop.nn` trains networks.
 from importlib import import_module
 from typing import Any
 
+from fastdrop.additive import gaussian_noise
 from fastdrop.alpha import AlphaMask
+from fastdrop.blocks import BlockMask, drop_block
+from fastdrop.concrete import ConcreteMask, concrete_dropout
 from fastdrop.functional import (
     alpha_dropout,
+    drop_path,
     dropout,
+    feature_alpha_dropout,
     gaussian_dropout,
     spatial_dropout,
     temporal_dropout,
@@ -19,17 +24,27 @@ from fastdrop.functional import (
 from fastdrop.gaussian import GaussianMask
 from fastdrop.kernels import backends, get_backend, set_backend, use_backend
 from fastdrop.mask import Mask, MaskStream
+from fastdrop.standard import StandardMask
 from fastdrop.threads import get_num_threads, set_num_threads
+from fastdrop.zoneout import zoneout
 
 __all__ = [
     "AlphaMask",
+    "BlockMask",
+    "ConcreteMask",
     "GaussianMask",
     "Mask",
     "MaskStream",
+    "StandardMask",
     "alpha_dropout",
     "backends",
+    "concrete_dropout",
+    "drop_block",
+    "drop_path",
     "dropout",
+    "feature_alpha_dropout",
     "gaussian_dropout",
+    "gaussian_noise",
     "get_backend",
     "get_num_threads",
     "load",
@@ -39,10 +54,11 @@ __all__ = [
     "spatial_dropout",
     "temporal_dropout",
     "use_backend",
+    "zoneout",
 ]
 
 # Rooms that cost time to enter are entered on first use.
-_ROOMS = ("nn", "data", "models", "experiments", "plots")
+_ROOMS = ("nn", "data", "models", "experiments", "plots", "text", "theory")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -137,15 +138,7 @@ def spatial_dropout(
     True
     """
     where = "spatial_dropout"
-    shape = check_array(x, where).shape
-    if not 3 <= len(shape) <= 5:
-        raise ValueError(f"{where}: x must have 3 to 5 axes, got shape {shape}")
-    if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(
-            f"{where}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
-        )
-    first = 1 if data_format == "channels_last" else 2
-    axes = tuple(range(first, len(shape) - 2 + first))
+    axes = _map_axes(x, data_format, where)
     return _noise(where, Mask, x, rate, rng, axes, training, out, return_mask)
 
 
@@ -287,6 +280,115 @@ def alpha_dropout(
     return _noise(where, AlphaMask, x, rate, rng, shared_axes, training, out, return_mask)
 
 
+def feature_alpha_dropout(
+    x: Any,
+    rate: Any = 0.5,
+    *,
+    rng: Any = None,
+    training: bool = True,
+    out: np.ndarray | None = None,
+    return_mask: bool = False,
+    data_format: str = "channels_last",
+) -> np.ndarray | tuple[np.ndarray, AlphaMask]:
+    """Alpha dropout of whole feature maps: one draw for every sample and channel.
+
+    Parameters
+    ----------
+    x, data_format
+        As in `spatial_dropout`.
+    rate, rng, training, out, return_mask
+        As in `alpha_dropout`.
+
+    Returns
+    -------
+    ndarray or (ndarray, AlphaMask)
+        As `dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `spatial_dropout`.
+
+    References
+    ----------
+    Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural
+    networks", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> y = fastdrop.feature_alpha_dropout(np.ones((2, 5, 5, 3)), 0.5, rng=0)
+    >>> bool((y == y[:, :1, :1]).all())
+    True
+    """
+    where = "feature_alpha_dropout"
+    axes = _map_axes(x, data_format, where)
+    return _noise(where, AlphaMask, x, rate, rng, axes, training, out, return_mask)
+
+
+def drop_path(
+    x: Any,
+    rate: Any = 0.5,
+    *,
+    rng: Any = None,
+    training: bool = True,
+    out: np.ndarray | None = None,
+    return_mask: bool = False,
+) -> np.ndarray | tuple[np.ndarray, Mask]:
+    """Drop whole samples: what a residual branch adds to some of them.
+
+    Parameters
+    ----------
+    x : array_like of float16, float32 or float64
+        The branch's output, with the samples along axis 0.
+    rate, rng, training, out, return_mask
+        As in `dropout`. An array of rates broadcasts to (N, 1, ..., 1).
+
+    Returns
+    -------
+    ndarray or (ndarray, Mask)
+        As `dropout`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `dropout`, and if `x` has no axis.
+
+    References
+    ----------
+    Huang, Sun, Liu, Sedra, Weinberger, "Deep networks with stochastic depth",
+    ECCV 2016; scaled while training, and not afterwards, as in Larsson, Maire,
+    Shakhnarovich, "FractalNet", ICLR 2017.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> x, branch = np.ones((4, 3)), np.ones((4, 3))
+    >>> y = x + fastdrop.drop_path(branch, 0.5, rng=0)
+    >>> sorted({float(value) for value in y.ravel()})
+    [1.0, 3.0]
+    """
+    where = "drop_path"
+    shape = check_array(x, where).shape
+    if not shape:
+        raise ValueError(f"{where}: x must have its samples along axis 0, got shape ()")
+    axes = tuple(range(1, len(shape)))
+    return _noise(where, Mask, x, rate, rng, axes, training, out, return_mask)
+
+
+def _map_axes(x: Any, data_format: Any, where: str) -> tuple[int, ...]:
+    """The axes of a feature map."""
+    shape = check_array(x, where).shape
+    if not 3 <= len(shape) <= 5:
+        raise ValueError(f"{where}: x must have 3 to 5 axes, got shape {shape}")
+    if data_format not in ("channels_last", "channels_first"):
+        raise ValueError(
+            f"{where}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
+        )
+    first = 1 if data_format == "channels_last" else 2
+    return tuple(range(first, len(shape) - 2 + first))
+
+
 def _noise(
     where: str,
     kind: type[Recipe],
@@ -298,13 +400,32 @@ def _noise(
     out: np.ndarray | None,
     return_mask: bool,
 ):
-    """Check, draw and apply; `rng` advances once nothing can fail any more."""
+    """Check everything, then draw and apply."""
     given, x = x, check_array(x, where)
     rate = check_rate(rate, where)
     axes = check_axes(shared_axes, x.ndim, where)
+    draw = source(rng, where)
+    y, mask = apply_noise(where, kind, x, rate, draw, axes, out, training)
+    if y is x and isinstance(given, np.ndarray):
+        y = given
+    return (y, mask) if return_mask else y
+
+
+def apply_noise(
+    where: str,
+    kind: type[Recipe],
+    x: np.ndarray,
+    rate: float | np.ndarray,
+    draw: Callable[[], tuple[int, int]],
+    axes: tuple[int, ...],
+    out: np.ndarray | None,
+    training: bool = True,
+) -> tuple[np.ndarray, Any]:
+    """Noise of a kind, and its recipe, for a checked rate and checked axes; `draw`
+    is asked for key and stream once nothing can fail any more."""
+    x = check_array(x, where)
     if not isinstance(rate, float):
         check_rates_fit(rate, layout(x.shape, axes).shape, where)
-    draw = source(rng, where)
     if out is not None:
         check_out(out, x, where)
     if training and not (isinstance(rate, float) and rate == 0.0):
@@ -312,12 +433,9 @@ def _noise(
         kernels.active(), team_size(x.nbytes)  # raise for bad settings
         mask = kind.of(x.shape, rate, axes, *draw())
         mask.write_forward(*operands)
-        y = finish(operands, result, out)
-    else:
-        mask = kind.of(x.shape, 0.0, axes, 0, 0)
-        if out is None:
-            y = given if isinstance(given, np.ndarray) else x
-        else:
-            np.copyto(out, x)
-            y = out
-    return (y, mask) if return_mask else y
+        return finish(operands, result, out), mask
+    mask = kind.of(x.shape, 0.0, axes, 0, 0)
+    if out is None:
+        return x, mask
+    np.copyto(out, x)
+    return out, mask

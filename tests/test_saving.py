@@ -184,7 +184,11 @@ def test_the_file_is_as_documented(tmp_path):
     assert tensors["optimizer.velocity.7.bias"].shape == (3,)
     assert said["format"] == 1
     assert said["epoch"] == 2
-    assert said["layers"][6]["config"] == {"rate": [0.2] * 4 + [0.6] * 4, "shared_axes": 0}
+    assert said["layers"][6]["config"] == {
+        "rate": [0.2] * 4 + [0.6] * 4,
+        "shared_axes": 0,
+        "mode": "inverted",
+    }
     assert said["optimizer"]["state"] == {"step": 4}
     assert said["sample"] == [6]
     blob = (tmp_path / "file").read_bytes()

@@ -5,6 +5,8 @@ remembers a few integers between forward and backward.
 """
 
 from fastdrop.nn.activations import SELU, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from fastdrop.nn.adaptive import AdaptiveDropout
+from fastdrop.nn.alpha import AlphaDropout, FeatureAlphaDropout
 from fastdrop.nn.callbacks import (
     Callback,
     Checkpoint,
@@ -12,45 +14,71 @@ from fastdrop.nn.callbacks import (
     History,
     LearningRateScheduler,
     ProgressBar,
+    RateScheduler,
     ReduceOnPlateau,
 )
+from fastdrop.nn.concrete import ConcreteDropout
 from fastdrop.nn.conv import Conv2D
 from fastdrop.nn.dense import Dense
+from fastdrop.nn.dropblock import DropBlock2D
+from fastdrop.nn.dropconnect import DropConnect
+from fastdrop.nn.gaussian import GaussianDropout, GaussianNoise, VariationalDropout
 from fastdrop.nn.layer import Layer
 from fastdrop.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from fastdrop.nn.noise import (
-    Dropout,
+from fastdrop.nn.noise import CurriculumDropout, Dropout
+from fastdrop.nn.normalization import BatchNorm
+from fastdrop.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastdrop.nn.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from fastdrop.nn.reshape import Flatten
+from fastdrop.nn.residual import Residual
+from fastdrop.nn.saving import CheckpointError
+from fastdrop.nn.schedules import (
+    CosineDecay,
+    Curriculum,
+    ExponentialDecay,
+    LinearDecay,
+    PiecewiseConstant,
+)
+from fastdrop.nn.sequential import Sequential
+from fastdrop.nn.spatial import (
+    DropPath,
     SpatialDropout1D,
     SpatialDropout2D,
     SpatialDropout3D,
     TemporalDropout,
 )
-from fastdrop.nn.normalization import BatchNorm
-from fastdrop.nn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from fastdrop.nn.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
-from fastdrop.nn.reshape import Flatten
-from fastdrop.nn.saving import CheckpointError
-from fastdrop.nn.schedules import CosineDecay, ExponentialDecay, LinearDecay, PiecewiseConstant
-from fastdrop.nn.sequential import Sequential
+from fastdrop.nn.standout import Standout
+from fastdrop.nn.zoneout import Zoneout
 
 __all__ = [
     "SELU",
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveDropout",
+    "AlphaDropout",
     "AvgPool2D",
     "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
     "Checkpoint",
     "CheckpointError",
+    "ConcreteDropout",
     "Conv2D",
     "CosineDecay",
+    "Curriculum",
+    "CurriculumDropout",
     "Dense",
+    "DropBlock2D",
+    "DropConnect",
+    "DropPath",
     "Dropout",
     "EarlyStopping",
     "ExponentialDecay",
+    "FeatureAlphaDropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAvgPool2D",
     "History",
     "Layer",
@@ -64,8 +92,10 @@ __all__ = [
     "PiecewiseConstant",
     "ProgressBar",
     "RMSprop",
+    "RateScheduler",
     "ReLU",
     "ReduceOnPlateau",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",
@@ -73,6 +103,9 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "Standout",
     "Tanh",
     "TemporalDropout",
+    "VariationalDropout",
+    "Zoneout",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isfinite
 from numbers import Real
 from operator import index
 from typing import Any
@@ -39,3 +39,12 @@ def check_pair(value: Any, name: str, where: str) -> tuple[int, int]:
         return check_count(value[0], name, where), check_count(value[1], name, where)
     count = check_count(value, name, where)
     return count, count
+
+
+def check_real(value: Any, name: str, where: str) -> float:
+    """`value` as a finite float."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{where}: {name} must be a number, got {value!r}")
+    if not isfinite(number := float(value)):
+        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
+    return number

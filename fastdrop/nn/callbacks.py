@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastdrop.nn.arguments import check_count, check_number
+from fastdrop.nn.layer import Layer, walk
 
 if TYPE_CHECKING:
     from fastdrop.nn.sequential import Sequential
@@ -349,6 +350,57 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, model: Sequential, epoch: int) -> None:
         model.optimizer.learning_rate = self.schedule(epoch)
+
+
+class RateScheduler(Callback):
+    """Sets the rate of noise layers before each epoch.
+
+    A schedule that counts steps and not epochs is the layer's own rate.
+
+    Parameters
+    ----------
+    schedule : callable
+        Of the epoch, counted from 0; gives the probability of dropping, in
+        [0, 1]. Those of `fastdrop.nn.schedules` will do.
+    layers : iterable of Layer, optional
+        Which; by default all that have a `Noise` layer's ``rate``.
+
+    Raises
+    ------
+    TypeError
+        If `schedule` is not callable.
+    ValueError
+        Before an epoch for which it gives no rate, or if there are no such
+        layers.
+
+    References
+    ----------
+    Morerio, Cavazza, Volpi, Vidal, Murino, "Curriculum dropout", ICCV 2017.
+
+    Examples
+    --------
+    >>> from fastdrop.nn import LinearDecay
+    >>> from fastdrop.nn.callbacks import RateScheduler
+    >>> ramp = RateScheduler(LinearDecay(0.0, 0.5, decay_steps=10))  # over ten epochs
+    """
+
+    def __init__(
+        self, schedule: Callable[[int], float], layers: Iterable[Layer] | None = None
+    ) -> None:
+        if not callable(schedule):
+            raise TypeError(f"RateScheduler: schedule must be callable, got {schedule!r}")
+        self.schedule = schedule
+        self.layers = None if layers is None else list(layers)
+
+    def on_epoch_begin(self, model: Sequential, epoch: int) -> None:
+        from fastdrop.nn.noise import Noise
+
+        layers = walk(model.layers) if self.layers is None else self.layers
+        noise = [layer for layer in layers if isinstance(layer, Noise)]
+        if not noise:
+            raise ValueError("RateScheduler: the model has no noise layer with a rate to be set")
+        for layer in noise:
+            layer.rate = self.schedule(epoch)
 
 
 class ReduceOnPlateau(_Monitor):

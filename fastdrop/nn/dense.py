@@ -85,6 +85,7 @@ class Dense(Weighted):
         self.units = check_count(units, "units", self.where)
         self._x: np.ndarray | None = None
         self._y: np.ndarray | None = None
+        self._used: np.ndarray | None = None
         self._tail = NO_TAIL
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
@@ -107,7 +108,8 @@ class Dense(Weighted):
         if not self.params:
             self.build(x.shape, x.dtype)
         self._check(x.shape)
-        weight, bias = self.params["weight"], self.params["bias"]
+        self._used = weight = self._weight(training)
+        bias = self.params["bias"]
         rows = x.reshape(-1, len(weight))
         y = self._room("y", (len(rows), self.units), weight.dtype)
         relu = tail.relu is not None
@@ -118,7 +120,7 @@ class Dense(Weighted):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         dz = self._learn(dy)
-        weight = self.params["weight"]
+        weight = self._remembered(self._used)
         dx = self._room("dx", (len(dz), len(weight)), weight.dtype)
         layer_kernels().matmul(dz, weight, dx, False, True, None, False, False, get_num_threads())
         return dx.reshape(self._remembered(self._x).shape)
@@ -128,7 +130,7 @@ class Dense(Weighted):
 
     def forget(self) -> None:
         super().forget()
-        self._x = self._y = None
+        self._x = self._y = self._used = None
 
     def _learn(self, dy: np.ndarray) -> np.ndarray:
         """Fill `grads`; the gradient by what comes before the tail."""
@@ -143,10 +145,17 @@ class Dense(Weighted):
             y = y.reshape(dy.shape)
             layer_kernels().unit_sums(dy, y, dz, sums, scale, added, threads)
         rows = x.reshape(-1, x.shape[-1])
-        layer_kernels().matmul(
-            rows, dz, self.grads["weight"], True, False, None, False, added, threads
-        )
+        self._weight_gradient(rows, dz, added)
         return dz
+
+    def _weight(self, training: bool) -> np.ndarray:
+        """What the input is multiplied by."""
+        return self.params["weight"]
+
+    def _weight_gradient(self, x: np.ndarray, dz: np.ndarray, added: bool) -> None:
+        """``x.T @ dz`` into `grads`, or added to what is there."""
+        grad, threads = self.grads["weight"], get_num_threads()
+        layer_kernels().matmul(x, dz, grad, True, False, None, False, added, threads)
 
     def _check(self, shape: Shape) -> None:
         features = len(self.params["weight"])

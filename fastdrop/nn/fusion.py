@@ -87,6 +87,7 @@ def fuse(layers: Sequence[Layer]) -> list[tuple[Layer, Tail]]:
 
 def _scales(dropout: Dropout) -> bool:
     """Whether it has one rate: what is kept is multiplied by one number."""
-    from fastdrop.nn.noise import DROPOUTS
+    from fastdrop.nn.spatial import DROPOUTS
 
-    return type(dropout) in DROPOUTS and np.ndim(dropout.rate) == 0
+    one = np.ndim(dropout.rate) == 0  # a schedule, too
+    return type(dropout) in DROPOUTS and one and dropout.mode == "inverted"

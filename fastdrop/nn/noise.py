@@ -1,30 +1,170 @@
-"""Layers that are noise in training and nothing at all afterwards."""
+"""Layers that are noise in training and nothing at all afterwards: what they share, and dropout."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastdrop.functional import dropout
+from fastdrop.functional import apply_noise
 from fastdrop.layout import check_axes, layout
 from fastdrop.mask import Mask, MaskStream
+from fastdrop.nn.arguments import check_count
 from fastdrop.nn.layer import Layer, Shape
+from fastdrop.nn.schedules import Curriculum, config_of, schedule_from
 from fastdrop.nn.sources import Sources
 from fastdrop.rates import check_rate
-from fastdrop.recipe import check_rates_fit
+from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
+from fastdrop.standard import StandardMask
+
+Place = tuple[int, int]
 
 
-class Dropout(Layer):
-    """Inverted dropout in training, the identity otherwise.
+class Drawing(Layer):
+    """A layer that draws in training: where from, and that it is noisy.
 
     Parameters
     ----------
-    rate : float or array_like of float, default 0.5
+    rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
+        By default the `Sequential` around the layer gives its stream, or else
+        it is fresh entropy. An int or a SeedSequence starts a `MaskStream`,
+        which the layer goes on drawing from.
+    """
+
+    def __init__(self, rng: Any) -> None:
+        super().__init__()
+        source(rng, self.where)  # raises for what is no rng
+        # The functional calls start a new stream for every int: the same mask
+        # at every step. A layer goes on.
+        lasting = (type(None), MaskStream, np.random.Generator, np.random.BitGenerator)
+        self._own = rng if isinstance(rng, lasting) else MaskStream(rng)
+        self._rng = self._own
+
+    @property
+    def noisy(self) -> bool:
+        return True
+
+    def draw(self) -> Place:
+        """Key and stream of the next draw."""
+        if self._rng is None:
+            self._rng = MaskStream()
+        return source(self._rng, self.where)()
+
+    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
+        if self._own is None:
+            self._rng = MaskStream() if sources is None else sources.masks
+        return super().build(input_shape, dtype, sources)
+
+
+class Noise(Drawing):
+    """Noise of one recipe for the whole input, whose kind a subclass says.
+
+    Parameters
+    ----------
+    rate : float, array_like of float, or schedule
         Probability of dropping, in [0, 1]; an array as in `fastdrop.dropout`.
+        A schedule of `fastdrop.nn.schedules`, or any function of the step, gives
+        each training batch its rate; the count of the steps is in ``state``.
+    rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
+        Where the masks come from.
+    """
+
+    kind: type[Recipe] = Mask
+
+    def __init__(self, rate: Any, shared_axes: int | tuple[int, ...], rng: Any) -> None:
+        super().__init__(rng)
+        self._rate = self._check_rate(rate)
+        self.shared_axes = shared_axes
+        self.mask: Any = None
+        if callable(self._rate):
+            self.state = {"step": np.zeros((), np.int64)}
+
+    @property
+    def rate(self) -> Any:
+        """The rate or its schedule. A new one takes effect with the next batch."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: Any) -> None:
+        self._rate = self._check_rate(rate)
+        if callable(self._rate) and "step" not in self.state:
+            self.state["step"] = np.zeros((), np.int64)
+
+    @property
+    def current_rate(self) -> float | np.ndarray:
+        """The rate of the next training batch."""
+        if not callable(self._rate):
+            return self._rate
+        step = int(self.state["step"])
+        try:
+            return check_rate(self._rate(step), self.where)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error}, from its schedule at step {step}") from None
+
+    def axes(self, ndim: int) -> tuple[int, ...]:
+        """The shared axes of an input of so many."""
+        return check_axes(self.shared_axes, ndim, self.where)
+
+    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
+        axes = self.axes(len(input_shape))
+        if isinstance(self._rate, np.ndarray):
+            # Batches may be of another size than the first: their axis fits any.
+            rows = len(self._rate) if self._rate.ndim == len(input_shape) else 1
+            own = layout((rows, *(size or 1 for size in input_shape[1:])), axes).shape
+            check_rates_fit(self._rate, own, self.where)
+        return super().build(input_shape, dtype, sources)
+
+    def forward(
+        self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        if not training:
+            self.mask = None
+            return x
+        if self._rng is None:
+            self.build(x.shape, x.dtype)
+        rate, axes = self.current_rate, self.axes(x.ndim)
+        if out is None and self.reuses:
+            out = self._room("y", x.shape, x.dtype)
+        y, self.mask = apply_noise(self.where, self.kind, x, rate, self.draw, axes, out)
+        if callable(self._rate):
+            self.state["step"] += 1
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        if self.mask is None:
+            return dy
+        return self.mask.apply(dy, self._room("dx", dy.shape, dy.dtype))
+
+    def config(self) -> dict[str, Any]:
+        config = super().config()
+        if callable(self._rate) and "rate" in config:
+            config["rate"] = config_of(self._rate)
+        return config
+
+    def _check_rate(self, rate: Any) -> float | np.ndarray | Callable[[int], Any]:
+        if isinstance(rate, dict):
+            rate = schedule_from(rate, self.where)
+        return rate if callable(rate) else check_rate(rate, self.where)
+
+
+class Dropout(Noise):
+    """Dropout in training; afterwards the identity, or the product with the keep probability.
+
+    Parameters
+    ----------
+    rate : float, array_like of float, or schedule, default 0.5
+        Probability of dropping, in [0, 1]; an array as in `fastdrop.dropout`.
+        A schedule of `fastdrop.nn.schedules`, or any function of the step,
+        counted from 0, gives each training batch its rate; the count is in
+        ``state``, and so in a checkpoint.
     shared_axes : int or tuple of int, default ()
         Axes along which one draw is shared; 0 shares it over the batch.
+    mode : {"inverted", "standard"}
+        ``"inverted"`` divides what is kept by ``1 - rate`` in training, so that
+        nothing is left to do afterwards. ``"standard"`` leaves it as it is, and
+        multiplies everything by ``1 - rate`` outside training [1]_.
     rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
         Where the masks come from; by default from the `Sequential` around it,
         or else fresh entropy. An int or a SeedSequence starts a `MaskStream`,
@@ -36,11 +176,14 @@ class Dropout(Layer):
         The recipe of the last forward pass with ``training=True``, and all
         that the layer remembers; None after one with ``training=False``.
         ``mask.keep()`` says which units were kept.
+    current_rate : float or ndarray
+        The rate of the next training batch.
 
     Raises
     ------
     TypeError, ValueError
-        If `rate` or `rng` is of a wrong kind or out of its range.
+        If an argument is of a wrong kind or out of its range; in training, if a
+        schedule leaves [0, 1].
     numpy.exceptions.AxisError
         In the first call, if a shared axis is not one of the input.
 
@@ -51,8 +194,8 @@ class Dropout(Layer):
 
     References
     ----------
-    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple
-    way to prevent neural networks from overfitting", JMLR 15, 2014.
+    .. [1] Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a
+       simple way to prevent neural networks from overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -71,156 +214,101 @@ class Dropout(Layer):
         rate: Any = 0.5,
         shared_axes: int | tuple[int, ...] = (),
         *,
+        mode: str = "inverted",
         rng: Any = None,
     ) -> None:
-        super().__init__()
-        self.rate = check_rate(rate, self.where)
-        self.shared_axes = shared_axes
-        self.mask: Mask | None = None
-        source(rng, self.where)  # raises for what is no rng
-        # The functional calls start a new stream for every int: the same mask
-        # at every step. A layer goes on.
-        lasting = (type(None), MaskStream, np.random.Generator, np.random.BitGenerator)
-        self._own = rng if isinstance(rng, lasting) else MaskStream(rng)
-        self._rng = self._own
+        super().__init__(rate, shared_axes, rng)
+        if mode not in ("inverted", "standard"):
+            raise ValueError(f"{self.where}: mode must be 'inverted' or 'standard', got {mode!r}")
+        self.mode = mode
+        self._kept: float | np.ndarray | None = None
 
-    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
-        axes = check_axes(self.shared_axes, len(input_shape), self.where)
-        if not isinstance(self.rate, float):
-            # Batches may be of another size than the first: their axis fits any.
-            rows = np.shape(self.rate)[0] if np.ndim(self.rate) == len(input_shape) else 1
-            own = layout((rows, *(size or 1 for size in input_shape[1:])), axes).shape
-            check_rates_fit(self.rate, own, self.where)
-        if self._own is None:
-            self._rng = MaskStream() if sources is None else sources.masks
-        return input_shape
+    @property
+    def kind(self) -> type[Mask]:  # type: ignore[override]
+        return Mask if self.mode == "inverted" else StandardMask
 
     def forward(
         self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
     ) -> np.ndarray:
-        if not training:
-            self.mask = None
-            return x
-        if self._rng is None:
-            self.build(x.shape, x.dtype)
-        if out is None and self.reuses:
-            out = self._room("y", x.shape, x.dtype)
-        y, self.mask = dropout(
-            x, self.rate, rng=self._rng, shared_axes=self.shared_axes, out=out, return_mask=True
-        )
-        return y
+        self._kept = None
+        y = super().forward(x, training, out)
+        if training or self.mode == "inverted":
+            return y
+        self._kept = np.asarray(1.0 - np.asarray(self.current_rate), x.dtype)
+        return np.multiply(x, self._kept, out=out)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        if self.mask is None:
-            return dy
-        return self.mask.apply(dy, self._room("dx", dy.shape, dy.dtype))
+        return super().backward(dy) if self._kept is None else dy * self._kept
 
 
-class _Spatial(Dropout):
-    """One draw for all of some axes, in inputs of one rank."""
+class CurriculumDropout(Dropout):
+    """Dropout whose rate grows from 0 towards its final value while training goes on.
 
-    axes: tuple[int, ...]
-    layout: str
+    Parameters
+    ----------
+    rate : float, default 0.5
+        The final probability of dropping, in [0, 1].
+    gamma : float, optional
+        How fast it is approached, by step of training, at least 0.
+    steps : int, optional
+        How many steps the training takes; then `gamma` is ``10 / steps``, as in
+        [1]_. One of the two is given.
+    shared_axes, mode, rng
+        As in `Dropout`, whose ``mask`` it has.
 
-    def __init__(self, rate: Any = 0.5, *, rng: Any = None) -> None:
-        super().__init__(rate, self.axes, rng=rng)
+    Attributes
+    ----------
+    current_rate : float
+        The rate of the next training batch. The count of the steps is in
+        ``state``, and so in a checkpoint.
 
-    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
-        self._check(input_shape)
-        return super().build(input_shape, dtype, sources)
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind or out of its range.
 
-    def forward(
-        self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
-    ) -> np.ndarray:
-        self._check(x.shape)
-        return super().forward(x, training, out)
-
-    def _check(self, shape: Shape) -> None:
-        if len(shape) != len(self.axes) + 2:
-            raise ValueError(
-                f"{self.where}: expected an input of shape {self.layout}, "
-                f"got input of shape {shape}"
-            )
-
-
-class SpatialDropout1D(_Spatial):
-    """Drops whole channels of sequences (N, T, C) in training.
-
-    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
-    along axis 1.
+    Notes
+    -----
+    The keep probability of step ``t`` is ``(1 - k) * exp(-gamma * t) + k``, with
+    ``k = 1 - rate`` [1]_. Any other curriculum is a `Dropout` whose rate is a
+    schedule: ``Dropout(LinearDecay(0.0, decay_steps=1000, final=0.5))`` is the
+    linear one, and `RateScheduler` counts epochs in place of steps.
 
     References
     ----------
-    Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient object localization
-    using convolutional networks", CVPR 2015.
+    .. [1] Morerio, Cavazza, Volpi, Vidal, Murino, "Curriculum dropout", ICCV
+       2017, equation 4 and section 5.
 
     Examples
     --------
     >>> import fastdrop, numpy as np
-    >>> y = fastdrop.nn.SpatialDropout1D(0.5, rng=0).forward(np.ones((2, 9, 4)), training=True)
-    >>> bool((y == y[:, :1]).all())
-    True
+    >>> layer = fastdrop.nn.CurriculumDropout(0.5, gamma=np.log(2), rng=0)
+    >>> rates = []
+    >>> for _ in range(3):
+    ...     rates.append(float(layer.current_rate))
+    ...     y = layer.forward(np.ones((2, 4)), training=True)
+    >>> rates
+    [0.0, 0.25, 0.375]
     """
 
-    axes, layout = (1,), "(N, T, C)"
+    def __init__(
+        self,
+        rate: float = 0.5,
+        gamma: float | None = None,
+        steps: int | None = None,
+        shared_axes: int | tuple[int, ...] = (),
+        *,
+        mode: str = "inverted",
+        rng: Any = None,
+    ) -> None:
+        where = type(self).__name__
+        if (gamma is None) == (steps is None):
+            raise ValueError(f"{where}: give gamma or steps, got gamma={gamma}, steps={steps}")
+        if steps is not None:
+            gamma = 10 / check_count(steps, "steps", where)
+        curriculum = Curriculum(rate, gamma)  # type: ignore[arg-type]
+        super().__init__(curriculum, shared_axes, mode=mode, rng=rng)
+        self.gamma, self.steps = None if steps else gamma, steps
 
-
-class SpatialDropout2D(_Spatial):
-    """Drops whole feature maps of images (N, H, W, C) in training.
-
-    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
-    along axes 1 and 2. Reference: that of `SpatialDropout1D`.
-
-    Examples
-    --------
-    >>> import fastdrop, numpy as np
-    >>> layer = fastdrop.nn.SpatialDropout2D(0.5, rng=0)
-    >>> y = layer.forward(np.ones((2, 5, 5, 3)), training=True)
-    >>> bool((y == y[:, :1, :1]).all())
-    True
-    """
-
-    axes, layout = (1, 2), "(N, H, W, C)"
-
-
-class SpatialDropout3D(_Spatial):
-    """Drops whole feature maps of volumes (N, D, H, W, C) in training.
-
-    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
-    along axes 1, 2 and 3. Reference: that of `SpatialDropout1D`.
-
-    Examples
-    --------
-    >>> import fastdrop, numpy as np
-    >>> layer = fastdrop.nn.SpatialDropout3D(0.5, rng=0)
-    >>> layer.forward(np.ones((2, 5, 5, 5, 3)), training=True).shape
-    (2, 5, 5, 5, 3)
-    """
-
-    axes, layout = (1, 2, 3), "(N, D, H, W, C)"
-
-
-class TemporalDropout(_Spatial):
-    """One mask for all time steps of (batch, time, features), in training.
-
-    Parameters, errors and ``mask`` are those of `Dropout`; the draw is shared
-    along axis 1.
-
-    References
-    ----------
-    Gal, Ghahramani, "A theoretically grounded application of dropout in
-    recurrent neural networks", NeurIPS 2016.
-
-    Examples
-    --------
-    >>> import fastdrop, numpy as np
-    >>> y = fastdrop.nn.TemporalDropout(0.5, rng=0).forward(np.ones((2, 9, 4)), training=True)
-    >>> bool((y == y[:, :1]).all())
-    True
-    """
-
-    axes, layout = (1,), "(batch, time, features)"
-
-
-# Those that multiply what they keep, and nothing else.
-DROPOUTS = (Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D, TemporalDropout)
+    def config(self) -> dict[str, Any]:
+        return super().config() | {"rate": self.rate.rate}

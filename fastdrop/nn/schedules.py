@@ -1,4 +1,4 @@
-"""Schedules: learning rates that change with the steps of the optimiser.
+"""Schedules: rates that change with the steps of training, of learning and of dropping.
 
 A schedule is called with a step, counted from 0, and gives that step's rate.
 Any function of one's own that does so serves as well; those here say what they
@@ -10,10 +10,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import cos, pi
+from math import cos, expm1, pi
 from typing import Any, ClassVar
 
 from fastdrop.nn.arguments import check_count, check_number
+from fastdrop.rates import check_rate
 
 Rate = float | Callable[[int], float]
 
@@ -231,11 +232,60 @@ class LinearDecay(Schedule):
 
 
 @dataclass(frozen=True)
+class Curriculum(Schedule):
+    """A rate that grows from 0 towards its final value: ``rate * (1 - exp(-gamma * step))``.
+
+    Parameters
+    ----------
+    rate : float
+        The final rate, in [0, 1].
+    gamma : float
+        How fast it is approached, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is of a wrong kind or out of its range.
+
+    Notes
+    -----
+    The keep probability is ``(1 - k) * exp(-gamma * step) + k``, with
+    ``k = 1 - rate`` [1]_.
+
+    References
+    ----------
+    .. [1] Morerio, Cavazza, Volpi, Vidal, Murino, "Curriculum dropout", ICCV
+       2017, equation 4.
+
+    Examples
+    --------
+    >>> from fastdrop.nn.schedules import Curriculum
+    >>> rate = Curriculum(0.5, gamma=1e-3)
+    >>> rate(0), round(rate(1000), 3), rate(10**6)
+    (0.0, 0.316, 0.5)
+    """
+
+    name: ClassVar[str] = "curriculum"
+    rate: float
+    gamma: float
+
+    def __post_init__(self) -> None:
+        where = "Curriculum"
+        rate = check_rate(self.rate, where)
+        if not isinstance(rate, float):
+            raise TypeError(f"{where}: rate must be one number, got {self.rate!r}")
+        self._set(rate=rate, gamma=check_number(self.gamma, "gamma", where))
+
+    def __call__(self, step: int) -> float:
+        return -self.rate * expm1(-self.gamma * step)
+
+
+@dataclass(frozen=True)
 class UnsavedSchedule(Schedule):
     """Stands in a loaded model for a function of one's own, which no checkpoint holds.
 
     The model can do everything but train; for that, its optimiser's
-    `learning_rate` has to be set again.
+    `learning_rate`, or a noise layer's `rate`, has to be set again.
     """
 
     name: ClassVar[str] = "unsaved"
@@ -243,14 +293,21 @@ class UnsavedSchedule(Schedule):
 
     def __call__(self, step: int) -> float:
         raise ValueError(
-            f"the learning_rate was a function, {self.function}, which a checkpoint does not "
-            "hold: set optimizer.learning_rate before training goes on"
+            f"the rate was a function, {self.function}, which a checkpoint does not hold: set "
+            "optimizer.learning_rate, or the layer's rate, before training goes on"
         )
 
 
 SCHEDULES = {
     kind.name: kind
-    for kind in (ExponentialDecay, CosineDecay, PiecewiseConstant, LinearDecay, UnsavedSchedule)
+    for kind in (
+        ExponentialDecay,
+        CosineDecay,
+        PiecewiseConstant,
+        LinearDecay,
+        Curriculum,
+        UnsavedSchedule,
+    )
 }
 
 

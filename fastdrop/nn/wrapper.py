@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from fastdrop.nn.layer import Layer
@@ -20,12 +22,17 @@ class Wrapper(Layer):
         The inner layers, by the names that come before the dot.
     """
 
+    _parts: Mapping[str, Layer] = {}
+
     def __init__(self, parts: dict[str, Layer], where: str) -> None:
+        super().__init__()
+        self._hold(parts, where)
+
+    def _hold(self, parts: dict[str, Layer], where: str) -> None:
+        """Take the inner layers; for a wrapper that has another base class, too."""
         for name, part in parts.items():
             if not isinstance(part, Layer):
                 raise TypeError(f"{where}: {name} must be a layer, got {part!r}")
-        self._parts: dict[str, Layer] = {}
-        super().__init__()
         self._parts = parts
         self.own: dict[str, np.ndarray] = {}
         self.own_grads: dict[str, np.ndarray] = {}

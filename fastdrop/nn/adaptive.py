@@ -1,0 +1,121 @@
+"""Dropout with a rate for each unit, by how strong it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdrop.kernels.layers import layer_kernels
+from fastdrop.nn.arguments import check_number
+from fastdrop.nn.layer import Shape
+from fastdrop.nn.noise import Noise
+from fastdrop.nn.sources import Sources
+from fastdrop.threads import get_num_threads
+
+
+class AdaptiveDropout(Noise):
+    """Dropout of units, in training, by how strong they are: strong ones are dropped less.
+
+    Parameters
+    ----------
+    rate : float or schedule, default 0.5
+        Probability of dropping a unit of no importance, in [0, 1].
+    momentum : float, default 0.9
+        Of the running mean: how much of it each training batch leaves, in
+        [0, 1).
+    shared_axes, rng
+        As in `Dropout`.
+
+    Attributes
+    ----------
+    mask : Mask or None
+        As of `Dropout`, with a rate for each unit.
+    state : dict
+        ``"importance"``, float64 (units,), in a checkpoint with the model.
+    current_rate : float or ndarray of shape (units,)
+        Rates of the next training batch.
+
+    Raises
+    ------
+    TypeError, ValueError, numpy.exceptions.AxisError
+        As `Dropout`.
+
+    Notes
+    -----
+    Units are the last axis. After each training batch ``importance = momentum *
+    importance + (1 - momentum) * mean(abs(x))``; the next one has the rates
+    ``rate * (1 - importance / max(importance))``, and `rate` for all as long as
+    every importance is 0. The strongest unit is never dropped.
+
+    Examples
+    --------
+    >>> import fastdrop, numpy as np
+    >>> layer = fastdrop.nn.AdaptiveDropout(0.5, rng=0)
+    >>> y = layer.forward(np.array([[1.0, 2.0, 4.0]]), training=True)
+    >>> layer.current_rate
+    array([0.375, 0.25 , 0.   ])
+    """
+
+    def __init__(
+        self,
+        rate: Any = 0.5,
+        momentum: float = 0.9,
+        shared_axes: int | tuple[int, ...] = (),
+        *,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(rate, shared_axes, rng)
+        if isinstance(self.rate, np.ndarray):
+            raise TypeError(f"{self.where}: rate must be one number, got an array of rates")
+        self.momentum = check_number(momentum, "momentum", self.where, below=1)
+
+    @property
+    def current_rate(self) -> float | np.ndarray:
+        rate = super().current_rate
+        importance = self.state.get("importance")
+        if importance is None or not (largest := importance.max()) > 0:
+            return rate
+        # Nothing but rounding leads out of [0, 1].
+        return np.clip(rate * (1 - importance / largest), 0.0, 1.0)
+
+    def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
+        units = input_shape[-1] if len(input_shape) > 1 else None
+        if not units:
+            raise ValueError(
+                f"{self.where}: expected an input of shape (batch, ..., units), "
+                f"got input of shape {input_shape}"
+            )
+        known = self.state.get("importance")
+        if known is None:
+            self.state["importance"] = np.zeros(units)
+        elif len(known) != units:
+            raise ValueError(
+                f"{self.where}: expected last axis {len(known)}, got input of shape {input_shape}"
+            )
+        return super().build(input_shape, dtype, sources)
+
+    def forward(
+        self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        if training:
+            x = self._input(x)
+            if "importance" not in self.state or x.shape[-1:] != self.state["importance"].shape:
+                self.build(x.shape, x.dtype)
+            mean = self._strength(x)
+        y = super().forward(x, training, out)
+        if training and np.isfinite(mean).all():
+            importance = self.state["importance"]
+            importance *= self.momentum
+            importance += (1 - self.momentum) * mean
+        return y
+
+    def _strength(self, x: np.ndarray) -> np.ndarray:
+        """Mean of the absolute values of each unit: ``sum(abs(x))`` is twice the sum
+        of what is positive, less the sum of all."""
+        rows = x.reshape(-1, x.shape[-1])
+        positive, total = np.empty((2, x.shape[-1]), x.dtype)
+        room, threads = self._room("y", rows.shape, x.dtype), get_num_threads()
+        layer_kernels().unit_sums(rows, rows, room, positive, 1.0, False, threads)
+        layer_kernels().unit_sums(rows, None, None, total, 1.0, False, threads)
+        return (2.0 * positive.astype(np.float64) - total) / max(len(rows), 1)
