@@ -106,7 +106,8 @@ def test_rate_1_is_defined_and_finite(name):
     with np.errstate(all="raise"):
         y = layer.forward(x, training=True)
         dx = layer.backward(np.ones_like(y))
-    assert np.isfinite(y).all() and np.isfinite(dx).all()
+    assert np.isfinite(y).all()
+    assert np.isfinite(dx).all()
     assert np.isfinite(layer.penalty())
     expected = {"GaussianNoise": None, "ConcreteDropout": 0.0, "DropConnect": 0.0}.get(name, 0.0)
     if expected is not None:
@@ -262,7 +263,7 @@ def test_a_stateful_mask_lasts_until_it_is_reset():
     first = layer.forward(x, training=True)
     longer = layer.forward(np.ones((4, 7, 50)), training=True)
     np.testing.assert_array_equal(longer[:, 0], first[:, 0])
-    with pytest.raises(ValueError, match="4 samples of 50 features.*call reset_state first"):
+    with pytest.raises(ValueError, match=r"4 samples of 50 features.*call reset_state first"):
         layer.forward(np.ones((5, 3, 50)), training=True)
     layer.reset_state()
     assert (layer.forward(x, training=True) != first).any()
@@ -279,14 +280,16 @@ def test_alpha_dropout_keeps_mean_and_variance():
     y = layer.forward(x, training=True)
     expected = np.where(layer.mask.keep(), a * x + b, a * saturation + b)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-9)
-    assert abs(y.mean()) < Z / n**0.5 and abs(y.var() - 1) < Z * 3 / n**0.5
+    assert abs(y.mean()) < Z / n**0.5
+    assert abs(y.var() - 1) < Z * 3 / n**0.5
 
 
 def test_feature_alpha_dropout_shares_a_draw_along_a_map():
     layer = nn.FeatureAlphaDropout(0.5, rng=0)
     y = layer.forward(np.ones((30, 3, 5, 7)), training=True)
     assert layer.mask.keep().shape == (30, 1, 1, 7)
-    assert (y == y[:, :1, :1]).all() and len(np.unique(y)) == 2
+    assert (y == y[:, :1, :1]).all()
+    assert len(np.unique(y)) == 2
     function = fastdrop.feature_alpha_dropout(np.ones((30, 3, 5, 7)), 0.5, rng=0)
     np.testing.assert_array_equal(y, function)
     with pytest.raises(ValueError, match=r"FeatureAlphaDropout: expected an input of shape"):
@@ -298,7 +301,8 @@ def test_drop_path_drops_whole_samples():
     y = layer.forward(np.ones((4000, 2, 3)), training=True)
     share = (y[:, 0, 0] == 0).mean()
     assert abs(share - 0.25) < Z * (0.25 * 0.75 / 4000) ** 0.5
-    assert (y == y[:, :1, :1]).all() and set(np.unique(y)) == {0.0, 1 / 0.75}
+    assert (y == y[:, :1, :1]).all()
+    assert set(np.unique(y)) == {0.0, 1 / 0.75}
     np.testing.assert_array_equal(y, fastdrop.drop_path(np.ones((4000, 2, 3)), 0.25, rng=0))
     with pytest.raises(ValueError, match="drop_path: x must have its samples along axis 0"):
         fastdrop.drop_path(np.float32(1))
@@ -311,7 +315,8 @@ def test_residual_adds_its_branch():
     kept = path.mask.keep()
     np.testing.assert_allclose(y, x + 2 * kept * np.tanh(x @ dense.params["weight"]), rtol=1e-12)
     assert (y[~kept[:, 0]] == x[~kept[:, 0]]).all()
-    assert layer.noisy and not nn.Residual([nn.ReLU()]).noisy
+    assert layer.noisy
+    assert not nn.Residual([nn.ReLU()]).noisy
     weights = normals(6, 3, seed=4)
     layer.forward(x)
     computed = layer.backward(weights).copy()
@@ -357,7 +362,8 @@ def test_adaptive_rates_are_the_formula():
         np.testing.assert_allclose(y, np.where(kept, x * layer.mask.scale, 0), rtol=1e-12)
         importance = momentum * importance + (1 - momentum) * np.abs(x).mean(axis=(0, 1))
         np.testing.assert_allclose(layer.state["importance"], importance, rtol=1e-12)
-    assert rates[4] == 0 and rates[0] > rates[3], "strong units are dropped less"
+    assert rates[4] == 0
+    assert rates[0] > rates[3], "strong units are dropped less"
     with pytest.raises(ValueError, match="AdaptiveDropout: expected last axis 5, got input"):
         layer.forward(np.ones((2, 4)), training=True)
 
