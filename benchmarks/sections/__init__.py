@@ -11,6 +11,7 @@ from benchmarks.sections import (
     beside_blas,
     copy_share,
     drop_rates,
+    family,
     import_time,
     instruction_sets,
     peak_memory,
@@ -30,6 +31,7 @@ SECTIONS = {
     "memory": peak_memory,
     "rates": drop_rates,
     "training": training,
+    "family": family,
     "scaling": scaling,
     "training_memory": training_memory,
 }

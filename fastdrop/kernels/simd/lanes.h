@@ -4,7 +4,8 @@
    Each lanes_*.h has the types fd_digits (of 64 draws) and fd_keep (their keep
    bits), how many times 64 draws are best decided at once (GROUP), and
 
-   philox_digits, digits64     the digits of n times 64 draws; of 64, to memory
+   philox_digits               the digits of n times 64 draws
+   store_digits                those of 64, to memory in natural order
    any_ties, compare           digits against the threshold's
    keep_of, word_of            keep bits from and to a uint64
    scale64, stream64           a * x where kept, 0 where dropped; past the caches
@@ -79,6 +80,26 @@ ALWAYS_INLINE int must_settle(const fd_stream *s, uint64_t block, uint32_t thres
                               const fd_digits *digits, const int n) {
     return (any_ties(digits, n, threshold >> 16) && (threshold & 0xFFFF)) ||
            !is_folded(s, block, n);
+}
+
+ALWAYS_INLINE void put_digits(const fd_stream *s, uint64_t block, uint16_t *out, const int n) {
+    if (UNLIKELY(!is_folded(s, block, n))) {
+        for (int g = 0; g < n; g++) plain_digits64(s, block + 8 * (uint64_t)g, out + 64 * g);
+        return;
+    }
+    fd_digits digits[GROUP];
+    philox_digits(s, block, digits, n);
+#pragma GCC unroll 8
+    for (int g = 0; g < n; g++) store_digits(digits + g, out + 64 * g);
+}
+
+/* The first n digits from a block on, to memory, and up to 63 more. */
+static void digits_from(const fd_stream *s, uint64_t block, int64_t n, uint16_t *out) {
+    const int64_t groups = (n + 63) / 64;
+    int64_t j = 0;
+    for (; j + GROUP <= groups; j += GROUP)
+        put_digits(s, block + 8 * (uint64_t)j, out + 64 * j, GROUP);
+    for (; j < groups; j++) put_digits(s, block + 8 * (uint64_t)j, out + 64 * j, 1);
 }
 
 /* Keep bits of 64 * n draws. */

@@ -75,15 +75,9 @@ ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *
     }
 }
 
-static void digits64(const fd_stream *s, uint64_t block, uint16_t out[64]) {
-    if (UNLIKELY(!is_folded(s, block, 1))) {
-        plain_digits64(s, block, out);
-        return;
-    }
-    fd_digits digits;
-    philox_digits(s, block, &digits, 1);
+ALWAYS_INLINE void store_digits(const fd_digits *digits, uint16_t out[64]) {
     for (int h = 0; h < 2; h++) {
-        const __m256i *part = digits.part[h];
+        const __m256i *part = digits->part[h];
         _mm256_storeu_si256((__m256i *)(out + 32 * h),
                             _mm256_permute2x128_si256(part[0], part[1], 0x20));
         _mm256_storeu_si256((__m256i *)(out + 32 * h + 16),

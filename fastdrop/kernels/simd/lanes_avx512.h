@@ -72,15 +72,9 @@ ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *
     }
 }
 
-static void digits64(const fd_stream *s, uint64_t block, uint16_t out[64]) {
-    if (UNLIKELY(!is_folded(s, block, 1))) {
-        plain_digits64(s, block, out);
-        return;
-    }
-    fd_digits digits;
-    philox_digits(s, block, &digits, 1);
-    _mm512_storeu_si512(out, digits.half[0]);
-    _mm512_storeu_si512(out + 32, digits.half[1]);
+ALWAYS_INLINE void store_digits(const fd_digits *digits, uint16_t out[64]) {
+    _mm512_storeu_si512(out, digits->half[0]);
+    _mm512_storeu_si512(out + 32, digits->half[1]);
 }
 
 ALWAYS_INLINE int any_ties(const fd_digits *digits, const int n, uint32_t high) {

@@ -10,13 +10,15 @@ typedef uint64_t fd_keep;
 ALWAYS_INLINE fd_keep keep_of(uint64_t word) { return word; }
 ALWAYS_INLINE uint64_t word_of(fd_keep keep) { return keep; }
 
-#define digits64 plain_digits64
-
 enum { GROUP = 1 };
 
 ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *digits,
                                  const int n) {
     for (int g = 0; g < n; g++) plain_digits64(s, block + 8 * (uint64_t)g, digits[g].digit);
+}
+
+ALWAYS_INLINE void store_digits(const fd_digits *digits, uint16_t out[64]) {
+    memcpy(out, digits->digit, sizeof digits->digit);
 }
 
 ALWAYS_INLINE int any_ties(const fd_digits *digits, const int n, uint32_t high) {

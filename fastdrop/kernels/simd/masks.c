@@ -17,33 +17,51 @@ static const uint16_t *tile_digits(const fd_job *job, const fd_stream *s, int64_
                                    uint16_t digits[RATE_TILE + 128]) {
     uint64_t first = job->offset + (uint64_t)draw, block = first / DIGITS_PER_BLOCK;
     int64_t skip = (int64_t)(first % DIGITS_PER_BLOCK);
-    for (int64_t j = 0; j < n + skip; j += 64)
-        digits64(s, block + (uint64_t)(j / DIGITS_PER_BLOCK), digits + j);
+    digits_from(s, block, n + skip, digits);
     return digits + skip;
 }
 
+/* What the digits of draws are compared with. 2**32 drops always; as a digit it
+   ties with the highest. */
+static void high_digits(const uint64_t *thresholds, int64_t n, uint16_t *highs) {
+    EACH(j, n) {
+        uint32_t high = (uint32_t)(thresholds[j] >> 16);
+        highs[j] = (uint16_t)(high > 0xFFFF ? 0xFFFF : high);
+    }
+}
+
+/* Those of all rates, where they are few enough to be kept for a whole range. */
+typedef struct {
+    uint16_t high[RATE_TILE];
+    int known;
+} fd_highs;
+
+static void job_highs(const fd_job *job, fd_highs *highs) {
+    highs->known = job->rates <= RATE_TILE;
+    if (highs->known) high_digits(job->thresholds, job->rates, highs->high);
+}
+
 /* Keep flags of draws [draw, draw + n) under a threshold each; n <= RATE_TILE. */
-static void tile_flags(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
-                       uint8_t *flags) {
+static void tile_flags(const fd_job *job, const fd_stream *s, fd_highs *highs, int64_t draw,
+                       int64_t n, uint8_t *flags) {
     uint16_t buffer[RATE_TILE + 128];
     const uint16_t *digits = tile_digits(job, s, draw, n, buffer);
     for (int64_t done = 0; done < n;) {
         int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
         const uint64_t *thresholds = job->thresholds + rate;
-        int ties = 0;
+        if (!highs->known) high_digits(thresholds, m, highs->high);
+        const uint16_t *high = highs->high + (highs->known ? rate : 0);
+        uint16_t ties = 0;
         EACH(j, m) {
-            /* 2**32 drops always; as a digit it ties with the highest. */
-            uint32_t high = (uint32_t)(thresholds[j] >> 16);
-            high = high > 0xFFFF ? 0xFFFF : high;
-            flags[done + j] = digits[done + j] >= high;
-            ties |= digits[done + j] == high;
+            flags[done + j] = digits[done + j] >= high[j];
+            ties |= digits[done + j] == high[j];
         }
         if (UNLIKELY(ties)) {
             for (int64_t j = 0; j < m; j++) {
-                uint64_t digit = digits[done + j], high = thresholds[j] >> 16;
-                if (digit != high && digit != 0xFFFF) continue;
+                if (digits[done + j] != high[j]) continue;
                 uint64_t place = job->offset + (uint64_t)(draw + done + j);
-                flags[done + j] = (digit << 16 | refine(s, place)) >= thresholds[j];
+                uint64_t whole = (uint64_t)digits[done + j] << 16 | refine(s, place);
+                flags[done + j] = whole >= thresholds[j];
             }
         }
         done += m;
@@ -65,8 +83,10 @@ static void keep_range(const fd_job *shared_job, int64_t begin, int64_t end) {
 
 static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
     const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
+    fd_highs highs;
+    job_highs(job, &highs);
     for (int64_t e = begin; e < end; e += RATE_TILE)
-        tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
+        tile_flags(job, &s, &highs, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
 }
 
 #define REAL float

@@ -172,11 +172,13 @@ typedef void T(run_rate_fn)(const fd_job *, int64_t, int64_t, int64_t, int);
 ALWAYS_INLINE void T(rows_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
                                  T(row_fn) *row) {
     uint8_t flags[RATE_TILE];
+    fd_highs highs;
+    job_highs(job, &highs);
     while (begin < end) {
         fd_block b = next_block(job, begin, end);
         for (int64_t i = 0; i < b.n; i += RATE_TILE) {
             int64_t width = least(RATE_TILE, b.n - i);
-            tile_flags(job, s, b.draw + i, width, flags);
+            tile_flags(job, s, &highs, b.draw + i, width, flags);
             for (int64_t r = 0; r < b.rows; r++)
                 row(job, begin + r * job->inner + i, b.draw + i, width, flags);
         }
@@ -187,10 +189,12 @@ ALWAYS_INLINE void T(rows_rates)(const fd_job *job, const fd_stream *s, int64_t 
 ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
                                  T(run_rate_fn) *run) {
     uint8_t flags[RATE_TILE];
+    fd_highs highs;
+    job_highs(job, &highs);
     while (begin < end) {
         int64_t draw = begin / job->shared;
         int64_t draws = least(RATE_TILE, (end - 1) / job->shared + 1 - draw);
-        tile_flags(job, s, draw, draws, flags);
+        tile_flags(job, s, &highs, draw, draws, flags);
         for (int64_t j = 0; j < draws; j++) {
             int64_t n = least((draw + j + 1) * job->shared, end) - begin;
             run(job, begin, draw + j, n, flags[j]);
@@ -229,23 +233,19 @@ static void T(uniforms)(const fd_job *job, int64_t begin, int64_t end) {
 static void T(normals)(const fd_job *job, int64_t begin, int64_t end) {
     const fd_stream s = job_stream(job, begin, WORDS_PER_BLOCK);
     REAL *out = (REAL *)job->out;
-    double tile[NORMAL_TILE];
-    for (int64_t e = begin; e < end; e += NORMAL_TILE) {
-        int64_t n = least(NORMAL_TILE, end - e);
-        tile_normals(&s, job->offset + (uint64_t)e, n, tile);
-        EACH(j, n) out[e + j] = (REAL)tile[j];
-    }
+    for (int64_t e = begin; e < end; e += NORMAL_TILE)
+        T(tile_normals)(&s, job->offset + (uint64_t)e, least(NORMAL_TILE, end - e), out + e);
 }
 
 /* The factors 1 + stddev * normal of draws [draw, draw + n). */
 static void T(tile_factors)(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
                             REAL *factors) {
-    double tile[NORMAL_TILE];
-    tile_normals(s, job->offset + (uint64_t)draw, n, tile);
+    REAL tile[NORMAL_TILE];
+    T(tile_normals)(s, job->offset + (uint64_t)draw, n, tile);
     for (int64_t done = 0; done < n;) {
         int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
         const REAL *stddev = (const REAL *)job->as + rate;
-        EACH(j, m) factors[done + j] = 1 + stddev[j] * (REAL)tile[done + j];
+        EACH(j, m) factors[done + j] = 1 + stddev[j] * tile[done + j];
         done += m;
     }
 }
