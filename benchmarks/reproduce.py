@@ -1,4 +1,4 @@
-"""``python -m benchmarks.reproduce``: published results on MNIST, trained again.
+"""``python -m benchmarks.reproduce``: published results, trained again.
 
 Every arm is trained by the same recipe for the same number of epochs; the error
 is that of the test set after the last epoch, and no setting was chosen by it
@@ -17,21 +17,25 @@ from time import perf_counter
 import numpy as np
 
 import fastdrop
-from benchmarks import machine, tables
+from benchmarks import machine, reviews, tables
 from fastdrop import nn
 from fastdrop.data import Dataset, mnist
 from fastdrop.models import cnn
 
 BATCH = 128
 DESCRIPTION = """\
-Published results on MNIST, trained again. The data are read from the folder
---data-dir, or $FASTDROP_DATA.
+Published results, trained again. The data, MNIST where nothing else is said,
+are read from the folder --data-dir, or $FASTDROP_DATA.
 
 what:
   cnn      the convolutional network, 10 epochs of Adam, three seeds; with PyTorch
            installed the same network there, for its time
   table2   Srivastava et al. 2014, table 2: 784-1024-1024-1024-10, ReLU
   table9   their table 9: kinds of regularisation, 784-1024-1024-2048-10, ReLU
+  reviews  rt-polarity, ten folds: words and pairs in a bag, and the mean of word
+           vectors, with dropout of words and without
+  lstm     an LSTM on rt-polarity without dropout, with new masks at each step and
+           with one mask for all steps; with a figure of the validation losses
 """
 
 
@@ -158,8 +162,9 @@ def train_torch_cnn(seed: int, epochs: int, data: Dataset) -> dict:
     return {"library": "PyTorch", "seed": seed, "test_error": error, "seconds": seconds}
 
 
-def cnn_rows(options: argparse.Namespace, data: Dataset, keep: Callable[[dict], None]) -> None:
+def cnn_rows(options: argparse.Namespace, keep: Callable[[dict], None]) -> None:
     """The two libraries in turn."""
+    data = mnist(options.data_dir)
     epochs = options.epochs or 10
     for seed in range(options.seeds or 3):
         keep(train_cnn(seed, epochs, data))
@@ -167,7 +172,9 @@ def cnn_rows(options: argparse.Namespace, data: Dataset, keep: Callable[[dict], 
             keep(train_torch_cnn(seed, epochs, data))
 
 
-def table_rows(options: argparse.Namespace, data: Dataset, keep: Callable[[dict], None]) -> None:
+def table_rows(options: argparse.Namespace, keep: Callable[[dict], None]) -> None:
+    """The networks of a table, one after another."""
+    data = mnist(options.data_dir)
     hidden, epochs, arms = TABLES[options.what]
     for arm in arms:
         if options.arm is None or arm.name == options.arm:
@@ -175,28 +182,40 @@ def table_rows(options: argparse.Namespace, data: Dataset, keep: Callable[[dict]
                 keep(train_arm(arm, hidden, options.epochs or epochs, seed, data))
 
 
-def table(what: str, rows: list[dict]) -> str:
+def cnn_table(rows: list[dict]) -> str:
     """The result in Markdown."""
-    if what == "cnn":
-        header = ["library", "seed", "test accuracy", "seconds"]
-        body = [
-            [r["library"], str(r["seed"]), f"{1 - r['test_error']:.2%}", f"{r['seconds']:.0f}"]
-            for r in rows
-        ]
-    else:
-        header = ["network", "test error", "theirs", "training error", "epochs", "minutes"]
-        body = [
-            [
-                row["name"],
-                f"{row['test_error']:.2%}",
-                "" if row["theirs"] is None else f"{row['theirs']:.2f}%",
-                f"{row['train_error']:.2%}",
-                str(row["epochs"]),
-                f"{row['minutes']:.1f}",
-            ]
-            for row in rows
-        ]
+    header = ["library", "seed", "test accuracy", "seconds"]
+    body = [
+        [r["library"], str(r["seed"]), f"{1 - r['test_error']:.2%}", f"{r['seconds']:.0f}"]
+        for r in rows
+    ]
     return tables.markdown((header, body))
+
+
+def table(rows: list[dict]) -> str:
+    """The same of a table's networks."""
+    header = ["network", "test error", "theirs", "training error", "epochs", "minutes"]
+    body = [
+        [
+            row["name"],
+            f"{row['test_error']:.2%}",
+            "" if row["theirs"] is None else f"{row['theirs']:.2f}%",
+            f"{row['train_error']:.2%}",
+            str(row["epochs"]),
+            f"{row['minutes']:.1f}",
+        ]
+        for row in rows
+    ]
+    return tables.markdown((header, body))
+
+
+# What trains, given the options and whom to give each row; and what shows the rows.
+RUNS: dict[str, tuple[Callable[..., None], Callable[[list[dict]], str]]] = {
+    "cnn": (cnn_rows, cnn_table),
+    **dict.fromkeys(TABLES, (table_rows, table)),
+    "reviews": (reviews.review_rows, reviews.review_table),
+    "lstm": (reviews.lstm_rows, reviews.lstm_table),
+}
 
 
 def main() -> None:
@@ -205,17 +224,20 @@ def main() -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=["cnn", *TABLES])
-    parser.add_argument("--data-dir", metavar="DIR", help="where the MNIST files are")
+    parser.add_argument("what", choices=[*RUNS])
+    parser.add_argument("--data-dir", metavar="DIR", help="where the files are")
     parser.add_argument("--epochs", type=int, help="instead of the table's own")
     parser.add_argument("--seeds", type=int, help="how many, from 0")
     parser.add_argument(
         "--all-seeds", action="store_true", help="cnn: PyTorch with every seed, not with 0 alone"
     )
     parser.add_argument("--arm", help="one network of the table only, by its name")
+    parser.add_argument(
+        "--figure", metavar="FILE", help="lstm: where the figure goes (lstm-validation-loss.png)"
+    )
     parser.add_argument("--save", metavar="FILE", help="write the figures to FILE, as JSON")
     options = parser.parse_args()
-    data, rows = mnist(options.data_dir), []
+    rows: list[dict] = []
 
     def keep(row: dict) -> None:
         rows.append(row)
@@ -223,8 +245,9 @@ def main() -> None:
             result = {"machine": machine.describe(), "what": options.what, "rows": rows}
             Path(options.save).write_text(json.dumps(result, indent=1) + "\n")
 
-    (cnn_rows if options.what == "cnn" else table_rows)(options, data, keep)
-    print(table(options.what, rows))
+    train, show = RUNS[options.what]
+    train(options, keep)
+    print(show(rows))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,12 @@ def load(
 
     Parameters
     ----------
-    name : {"digits", "mnist", "fashion_mnist"} or path-like
-        `digits`, `mnist` or `fashion_mnist`; or one's own data for
-        `from_files`: a path that ends in .npz or a folder of .npy files. A
-        folder that is called like one of the names is "./digits".
+    name : {"digits", "mnist", "fashion_mnist", "reviews"} or path-like
+        `digits`, `mnist`, `fashion_mnist` or `fastdrop.reviews.reviews`; or
+        one's own data for `from_files`: a path that ends in .npz or a folder of
+        .npy files. A folder that is called like one of the names is "./digits".
     data_dir : path-like, optional
-        Of "mnist" and "fashion_mnist": where their files are.
+        Of "mnist", "fashion_mnist" and "reviews": where their files are.
     train_share : float, default 0.5
         Share of the samples to train on, in (0, 1), of "digits" and of files
         that are not parted; the others come parted.
@@ -57,7 +57,8 @@ def load(
     Returns
     -------
     Dataset
-        ``x`` is float32, ``y`` is int64; shapes are those of the function.
+        ``x`` is float32, or strings in the reviews; ``y`` is int64; shapes are
+        those of the function.
 
     Raises
     ------
@@ -83,12 +84,16 @@ def load(
         return mnist(data_dir)
     if name == "fashion_mnist":
         return fashion_mnist(data_dir)
+    if name == "reviews":
+        from fastdrop.reviews import reviews
+
+        return reviews(data_dir)
     # Not of a Path: that of "" is the current folder.
     if os.fspath(name).endswith(".npz") or os.path.isdir(name):
         return from_files(name, train_share)
     raise ValueError(
-        "load: name must be digits, mnist, fashion_mnist, a path that ends in .npz or a folder "
-        f"of .npy files, got {os.fspath(name)!r}"
+        "load: name must be digits, mnist, fashion_mnist, reviews, a path that ends in .npz or a "
+        f"folder of .npy files, got {os.fspath(name)!r}"
     )
 
 

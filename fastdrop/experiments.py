@@ -97,10 +97,11 @@ def compare(
 
     Parameters
     ----------
-    model : {"mlp", "cnn", "regularized"}
+    model : {"mlp", "cnn", "regularized", "text", "bigrams", "lstm"}
         One of `fastdrop.models`. The cnn takes images (N, H, W, C), and makes
         them of (N, H, W) and of flat samples whose number of features is a
-        square; those below 10 x 10 are padded.
+        square; those below 10 x 10 are padded. The last three take sentences,
+        and give numbers to the words of those to train on.
     data : Dataset, str or path-like, default "digits"
         Or what `fastdrop.data.load` takes, with `data_dir` and `train_share`.
     rate : float, default 0.5
@@ -109,7 +110,7 @@ def compare(
         Units of each hidden layer (ReLU); by default those of the model.
     epochs, batch_size : int, optional
         At least 1. By default 60 and 32, from 10,000 training samples on 10
-        and 128.
+        and 128; 10 and 32 from 1,000 sentences on.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"}, optional
         "sgd" has momentum 0.9. By default it trains the mlp on "digits", and
         "adam" all else.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastdrop.nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU
+from fastdrop.nn.embedding import Embedding, EmbeddingDropout
+from fastdrop.nn.sequence_pooling import GlobalAvgPool1D, GlobalSumPool1D
 
 
 def mlp(
@@ -191,9 +194,182 @@ def regularized(
     return [*layers, Dense(classes, l1=l1, l2=l2)]
 
 
-def _dropout(rate: float) -> list[Layer]:
+def text(
+    classes: int,
+    hidden: Sequence[int] = (100,),
+    rate: float = 0.5,
+    *,
+    words: int,
+    units: int = 100,
+) -> list[Layer]:
+    """The mean of the words' vectors, then dense layers as those of `mlp`.
+
+    Parameters
+    ----------
+    classes, hidden
+        As of `mlp`.
+    rate : float, default 0.5
+        Of the dropout of words and of that after each hidden layer, in [0, 1].
+        At 0 there is none.
+    words : int
+        How many indices there are: ``len`` of a `fastdrop.text.Vocabulary`.
+    units : int, default 100
+        Size of a word's vector.
+
+    Returns
+    -------
+    list of Layer
+        For indices (N, T), 0 being padding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind or out of its range.
+
+    References
+    ----------
+    Iyyer, Manjunatha, Boyd-Graber, Daumé, "Deep unordered composition rivals
+    syntactic methods for text classification", ACL 2015.
+
+    Examples
+    --------
+    >>> from fastdrop import models
+    >>> [type(layer).__name__ for layer in models.text(2, words=5000)]
+    ['EmbeddingDropout', 'GlobalAvgPool1D', 'Dense', 'ReLU', 'Dropout', 'Dense']
+    """
+    layers: list[Layer] = [
+        EmbeddingDropout(words, units, rate, padding=0)
+        if rate
+        else Embedding(words, units, padding=0),
+        GlobalAvgPool1D(),
+    ]
+    for size in hidden:
+        layers += [Dense(size), ReLU(), *_dropout(rate)]
+    return [*layers, Dense(classes)]
+
+
+def bigrams(
+    classes: int, hidden: Sequence[int] = (), rate: float = 0.5, *, words: int
+) -> list[Layer]:
+    """Softmax regression on which words and pairs there are, with dropout of these.
+
+    Parameters
+    ----------
+    classes : int
+        As of `mlp`.
+    hidden : sequence of int, default ()
+        Units of hidden layers (ReLU) between the bag and the classes.
+    rate : float, default 0.5
+        Of the dropout of what is in the bag, and of hidden units, in [0, 1].
+        At 0 there is none.
+    words : int
+        As of `text`.
+
+    Returns
+    -------
+    list of Layer
+        For indices (N, T), each of a row once, 0 being padding: those of
+        ``Vocabulary(..., ngrams=(1, 2)).encode(..., unique=True)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind or out of its range.
+
+    Notes
+    -----
+    The sum of the embeddings is the product of the bag, a row of ones and many
+    zeros, with a matrix of weights; and dropout of whole embeddings, sample by
+    sample, is dropout of the bag's ones.
+
+    References
+    ----------
+    Wang, Manning, "Fast dropout training", ICML 2013.
+
+    Examples
+    --------
+    >>> from fastdrop import models
+    >>> [type(layer).__name__ for layer in models.bigrams(2, words=5000)]
+    ['Embedding', 'Dropout', 'GlobalSumPool1D']
+    """
+    first, *others = (*hidden, classes)
+    init = "glorot_uniform" if hidden else "zeros"
+    layers: list[Layer] = [
+        Embedding(words, first, padding=0, init=init),
+        *_dropout(rate, shared_axes=2),
+        GlobalSumPool1D(),
+    ]
+    for size in others:
+        layers += [ReLU(), *_dropout(rate), Dense(size)]
+    return layers
+
+
+def lstm(
+    classes: int,
+    hidden: Sequence[int] = (64,),
+    rate: float = 0.5,
+    *,
+    words: int,
+    units: int = 100,
+    per_step: bool = False,
+) -> list[Layer]:
+    """An LSTM that reads the words' vectors, with dropout of its inputs and its state.
+
+    Parameters
+    ----------
+    classes : int
+        As of `mlp`.
+    hidden : sequence of int, default (64,)
+        Units of each LSTM, at least one.
+    rate : float, default 0.5
+        Of both dropouts of each LSTM, in [0, 1].
+    words, units
+        As of `text`.
+    per_step : bool, default False
+        Draw new masks at each step, and not one for all steps of a sequence.
+
+    Returns
+    -------
+    list of Layer
+        For indices (N, T), 0 being padding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of a wrong kind or out of its range.
+
+    References
+    ----------
+    Gal, Ghahramani, "A theoretically grounded application of dropout in
+    recurrent neural networks", NeurIPS 2016.
+
+    Examples
+    --------
+    >>> from fastdrop import models
+    >>> [type(layer).__name__ for layer in models.lstm(2, words=5000)]
+    ['Embedding', 'LSTM', 'Dense']
+    """
+    from fastdrop.nn.cells import LSTM
+
+    if not hidden:
+        raise ValueError(f"lstm: hidden must hold the units of at least one layer, got {hidden!r}")
+    layers: list[Layer] = [Embedding(words, units, padding=0)]
+    for number, size in enumerate(hidden, 1):
+        layers.append(
+            LSTM(
+                size,
+                return_sequences=number < len(hidden),
+                dropout=rate,
+                recurrent_dropout=rate,
+                per_step=per_step,
+            )
+        )
+    return [*layers, Dense(classes)]
+
+
+def _dropout(rate: float, shared_axes: int | tuple[int, ...] = ()) -> list[Layer]:
     """A dropout layer, or none where it would drop nothing."""
-    layer = Dropout(rate)
+    layer = Dropout(rate, shared_axes)
     return [layer] if rate else []
 
 
@@ -201,4 +377,17 @@ MODELS: dict[str, Callable[..., list[Layer]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "regularized": regularized,
+}
+# Those that read indices, and what `fastdrop.text.encoded` makes for each. Where
+# words have vectors, one that occurs once is an unknown one: so that has a vector,
+# too. In a bag, words that are unknown stay without weight.
+TEXT_MODELS: dict[str, Callable[..., list[Layer]]] = {
+    "text": text,
+    "bigrams": bigrams,
+    "lstm": lstm,
+}
+READS: dict[str, dict[str, Any]] = {
+    "text": {"min_count": 2},
+    "bigrams": {"ngrams": (1, 2), "unique": True},
+    "lstm": {"min_count": 2},
 }

@@ -14,15 +14,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fastdrop.data import Dataset, load
-from fastdrop.models import MODELS
-from fastdrop.nn import Callback, Dropout, ProgressBar, Sequential
+from fastdrop.models import MODELS, READS, TEXT_MODELS
+from fastdrop.nn import Callback, ProgressBar, Sequential
 from fastdrop.nn.arguments import check_count
 from fastdrop.nn.optimizers import OPTIMIZERS
 from fastdrop.rates import check_rate
+from fastdrop.text import encoded
 
 # From so many training samples on, an epoch is many steps: larger batches and
 # fewer epochs will do. Training errors are of at most so many samples.
 LARGE = 10_000
+# From so many sentences on, fewer epochs: rare words are soon learned by heart.
+MANY_SENTENCES = 1_000
 
 LEARNING_RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 
@@ -88,7 +91,7 @@ class Setting:
         seed: Any,
     ) -> None:
         self.where = where
-        self.model = _named("model", model, MODELS, where)
+        self.model = _named("model", model, MODELS | TEXT_MODELS, where)
         dropped = check_rate(rate, where)
         if not isinstance(dropped, float):
             raise TypeError(f"{where}: rate must be one number, got an array of rates")
@@ -102,6 +105,10 @@ class Setting:
         if not isinstance(data, Dataset):
             data = load(data, data_dir, train_share)
         self.options: dict[str, Any] = {} if hidden is None else {"hidden": tuple(hidden)}
+        _check_kind(data, model, where)
+        if model in TEXT_MODELS:
+            data, vocabulary = encoded(data, **READS[model])
+            self.options["words"] = len(vocabulary)
         if model == "cnn":
             data = _images(data, where)
             if min(data.x_train.shape[1:3]) < 10:
@@ -109,8 +116,9 @@ class Setting:
         self.data = data
         self.classes = _classes(data, where)
         large = len(data.x_train) >= LARGE
+        many = large or (model in TEXT_MODELS and len(data.x_train) >= MANY_SENTENCES)
         if epochs is None:
-            epochs = 10 if large else 60
+            epochs = 10 if many else 60
         if batch_size is None:
             batch_size = 128 if large else 32
         self.epochs = check_count(epochs, "epochs", where)
@@ -118,9 +126,8 @@ class Setting:
 
     def network(self, dropout: bool = True) -> Sequential:
         """The network before training, with or without its dropout layers."""
-        layers = MODELS[self.model](self.classes, rate=self.rate, **self.options)
-        if not dropout:
-            layers = [layer for layer in layers if not isinstance(layer, Dropout)]
+        rate = self.rate if dropout else 0.0
+        layers = (MODELS | TEXT_MODELS)[self.model](self.classes, rate=rate, **self.options)
         momentum = {"momentum": 0.9} if self.optimizer == "sgd" else {}
         optimizer = OPTIMIZERS[self.optimizer](self.learning_rate, **momentum)
         return Sequential(layers, optimizer=optimizer, rng=self.seed)
@@ -193,6 +200,22 @@ def _named(what: str, name: Any, known: Mapping[str, Any], where: str) -> str:
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"{where}: {what} must be one of {', '.join(known)}, got {name!r}")
     return name
+
+
+def _check_kind(data: Dataset, model: str, where: str) -> None:
+    """Raise where a model of sentences is given numbers, or the other way round."""
+    x = np.asarray(data.x_train)
+    sentences = x.ndim == 1 and x.dtype.kind in "OTU"
+    if model in TEXT_MODELS and not sentences:
+        raise TypeError(
+            f"{where}: the model {model} needs sentences, such as the data reviews, "
+            f"got samples of {x.dtype} and shape {x.shape[1:]}"
+        )
+    if sentences and model not in TEXT_MODELS:
+        raise TypeError(
+            f"{where}: the model {model} needs samples of numbers, got sentences; "
+            f"{', '.join(TEXT_MODELS)} are models of these"
+        )
 
 
 def _check_seed(seed: Any, where: str) -> int:

@@ -19,7 +19,7 @@ from test_idx import encode
 
 import fastdrop
 from fastdrop.cli import main, train
-from fastdrop.models import MODELS
+from fastdrop.models import MODELS, TEXT_MODELS
 from fastdrop.nn.optimizers import OPTIMIZERS
 from fastdrop.setting import LEARNING_RATES
 
@@ -144,6 +144,37 @@ def test_own_data_and_a_comparison(run, tmp_path):
     assert errors[0] + errors[1] == errors[2]
 
 
+@pytest.mark.parametrize("model", TEXT_MODELS)
+def test_sentences_train_models_of_text(run, model):
+    epochs = 1 if model == "lstm" else 20
+    result = run(
+        *("train", "--data", "reviews", "--model", model, "--epochs", f"{epochs}", "--quiet"),
+        *("--learning-rate", "0.003"),
+    )
+    assert result.exit_code == 0, result.output
+    assert f"180 sentences to train on, 20 for the test; network: {model}, " in result.stdout
+    assert f"optimizer adam, learning rate 0.003, batch size 32\nepochs {epochs}" in result.stdout
+    (error,) = re.findall(r"^test error +([\d.]+)%$", result.stdout, re.MULTILINE)
+    expected = fastdrop.experiments.train(
+        data="reviews", model=model, epochs=epochs, learning_rate=0.003
+    )
+    assert error == f"{100 * expected.arms[0].test_error:.2f}"
+    # What a coin would get wrong is 10 of the 20.
+    assert model == "lstm" or float(error) <= 20
+
+
+def test_sentences_of_a_folder_and_a_comparison(run, tmp_path):
+    for name, words in (("pos", "good"), ("neg", "bad")):
+        lines = [f"a {words} film , {'very ' * (place % 7)}{words} \x85\n" for place in range(40)]
+        (tmp_path / f"rt-polarity.{name}").write_bytes("".join(lines).encode("latin-1"))
+    options = ("--data", "reviews", "--data-dir", ".", "--compare", "--quiet", "--epochs", "5")
+    result = run("train", *options, "--model", "text", "--hidden", "8")
+    assert result.exit_code == 0, result.output
+    assert "72 sentences to train on, 8 for the test" in result.stdout
+    assert re.search(r"^ +without dropout +with dropout 0\.5$", result.stdout, re.MULTILINE)
+    assert re.search(r"^2  Dense +\(None, 8\) +808$", result.stdout, re.MULTILINE)
+
+
 def write_own(folder):
     rng = np.random.default_rng(0)
     np.savez(folder / "mine.npz", x=rng.random((200, 10, 10)), y=rng.integers(0, 4, 200))
@@ -176,7 +207,14 @@ def test_digits_can_be_trained_alone(run):
         (("--speed", "9"), "No such option"),
         (("--model", "vgg"), "'--model': 'vgg' is not one of 'mlp', 'cnn', 'regularized'"),
         (("--optimizer", "lion"), "'--optimizer': 'lion' is not one of 'sgd', 'adam'"),
-        (("--data", "digit"), "name must be digits, mnist, fashion_mnist, a path .* got 'digit'"),
+        (
+            ("--data", "digit"),
+            "name must be digits, mnist, fashion_mnist, reviews, a path .*'digit'",
+        ),
+        (("--data", "reviews"), "the model mlp needs samples of numbers, got sentences; text, big"),
+        (("--data", "reviews", "--model", "cnn"), "the model cnn needs samples of numbers, got se"),
+        (("--data", "reviews", "--data-dir", "."), "rt-polarity.pos are needed, and are neither"),
+        (("--model", "lstm"), r"the model lstm needs sentences, .* float32 and shape \(64,\)"),
         (("--data", "none.npz"), "none.npz does not exist; give an .npz file or a folder"),
         (("--data", "broken.npz"), "broken.npz is not an .npz file"),
         (("--data", "words.npz"), "words.npz: x must hold real numbers, got <U1"),
@@ -312,7 +350,7 @@ def test_help_teaches(run):
     result = run("train", "--help")
     assert result.exit_code == 0
     assert "fastdrop train --rate 0.3" in result.stdout
-    for model in MODELS:
+    for model in MODELS | TEXT_MODELS:
         assert re.search(rf"^      {model} +\w+", result.stdout, re.MULTILINE)
     options = re.findall(r"^  (--[a-z-]+)", result.stdout, re.MULTILINE)
     assert len(options) == 18
@@ -328,7 +366,7 @@ def test_help_teaches(run):
 
 def test_choices_are_those_of_the_library():
     choices = {option.name: getattr(option.type, "choices", None) for option in train.params}
-    assert list(choices["model"]) == list(MODELS)
+    assert list(choices["model"]) == [*MODELS, *TEXT_MODELS]
     assert list(choices["optimizer"]) == list(LEARNING_RATES)
     assert set(LEARNING_RATES) == set(OPTIMIZERS)
 

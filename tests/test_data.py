@@ -430,7 +430,7 @@ def test_a_folder_that_is_called_like_a_name(tmp_path, monkeypatch):
     ("arguments", "error", "text"),
     [
         (("minst",), ValueError,
-         "load: name must be digits, mnist, fashion_mnist, a path .*.npz or a folder .* 'minst'"),
+         "load: name must be digits, mnist, fashion_mnist, reviews, a path .*.npz .* 'minst'"),
         (("mine.csv",), ValueError, "got 'mine.csv'"),
         (("",), ValueError, "load: name must be"),
         ((5,), TypeError, "load: name must be a string or a path, got 5"),

@@ -67,6 +67,19 @@ def test_the_gradient_is_that_of_a_loop_and_of_central_differences(padding):
         )
 
 
+@pytest.mark.parametrize("units", [1, 15, 16, 33])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (1, 400)])
+def test_gradients_of_any_width(units, shape):
+    rng = np.random.default_rng(0)
+    for x in (rng.integers(0, 30, shape), np.full(shape, 4), np.zeros(shape, int)):
+        layer, dy = Embedding(30, units, padding=0, rng=0), normals(*shape, units, dtype=np.float32)
+        layer.forward(x, training=True)
+        layer.learn(dy)
+        np.testing.assert_allclose(
+            layer.grads["weight"], naive_gradient(x, dy, 30, 0), rtol=1e-4, atol=1e-4
+        )
+
+
 def test_learning_overwrites_the_gradient_of_the_step_before():
     layer = made(dtype=np.float32)
     for seed, x in enumerate((X, np.full((2, 9), 5), np.array([[1]]))):
@@ -78,12 +91,13 @@ def test_learning_overwrites_the_gradient_of_the_step_before():
         )
 
 
+@pytest.mark.parametrize("units", [2, 7, 40])
 @pytest.mark.parametrize("padding", [None, 0, 5])
-def test_torch_gives_the_same(padding):
+def test_torch_gives_the_same(padding, units):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    x, dy = rng.integers(0, 50, (8, 30)), normals(8, 30, 7, dtype=np.float32)
-    layer = Embedding(50, 7, padding=padding, rng=0)
+    x, dy = rng.integers(0, 150, (8, 30)), normals(8, 30, units, dtype=np.float32)
+    layer = Embedding(150, units, padding=padding, rng=0)
     y = layer.forward(x, training=True)
     weight = torch.tensor(layer.params["weight"], requires_grad=True)
     theirs = torch.nn.functional.embedding(torch.from_numpy(x), weight, padding_idx=padding)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import fastdrop
-from fastdrop.models import MODELS, cnn, mlp, regularized
+from fastdrop.data import Dataset
+from fastdrop.models import MODELS, READS, TEXT_MODELS, bigrams, cnn, lstm, mlp, regularized, text
 from fastdrop.nn import SGD, Adam, BatchNorm, Dropout, Sequential
+from fastdrop.text import Vocabulary, encoded
 
 
 def names(layers):
@@ -141,6 +143,98 @@ def test_every_model_learns(name):
 def test_bad_arguments_are_told(name, settings, text):
     with pytest.raises(ValueError, match=text):
         MODELS[name](**({"classes": 3} | settings))
+
+
+# Models of text
+
+
+def test_text_drops_words_and_hidden_units():
+    layers = text(3, (20, 30), 0.4, words=50, units=7)
+    block = "Dense ReLU Dropout"
+    assert names(layers) == f"EmbeddingDropout GlobalAvgPool1D {block} {block} Dense"
+    assert (units(layers), rates(layers)) == ([20, 30, 3], [0.4, 0.4])
+    assert (layers[0].words, layers[0].units, layers[0].rate) == (50, 7, 0.4)
+    assert layers[0].padding == 0
+    assert names(text(3, (), 0, words=50)) == "Embedding GlobalAvgPool1D Dense"
+
+
+def test_bigrams_is_softmax_regression_on_a_bag():
+    sentences = ["so good", "so bad", "not so good", "good"]
+    vocabulary = Vocabulary(sentences, ngrams=(1, 2))
+    indices = vocabulary.encode(sentences, unique=True)
+    model = Sequential(bigrams(3, rate=0, words=len(vocabulary)), optimizer=SGD(0.5), rng=0)
+    assert not model.forward(indices).any()
+    bag, weight = vocabulary.bag(sentences).astype(float), np.zeros((len(vocabulary), 3))
+    y = np.array([2, 0, 1, 2])
+    for _ in range(5):
+        logits = bag @ weight
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        p[np.arange(4), y] -= 1
+        weight -= 0.5 * bag.T @ p / 4
+        model.train_batch(indices, y)
+    np.testing.assert_allclose(model.forward(indices), bag @ weight, rtol=1e-5)
+
+
+def test_bigrams_drops_what_is_in_each_bag():
+    layers = bigrams(2, rate=0.5, words=40)
+    assert names(layers) == "Embedding Dropout GlobalSumPool1D"
+    indices = np.random.default_rng(0).permuted(np.tile(np.arange(1, 40), (500, 1)), axis=1)
+    Sequential(layers, rng=0, input_shape=(39,))
+    layers[0].params["weight"][1:, 0] = 1
+    model = Sequential(layers, rng=0)
+    sums = model.forward(indices, training=True)[:, 0]
+    # Twice what a binomial of 39 and 0.5 counts.
+    assert set((sums / 2).round(5) % 1) == {0}
+    assert sums.mean() == pytest.approx(39, abs=5 * 39**0.5 / 500**0.5)
+    assert sums.std() == pytest.approx(39**0.5, rel=0.2)
+    layers = bigrams(3, (8, 9), 0.5, words=40)
+    block = "ReLU Dropout Dense"
+    assert names(layers) == f"Embedding Dropout GlobalSumPool1D {block} {block}"
+    assert units(layers) == [9, 3]
+
+
+def test_lstm_reads_word_by_word():
+    layers = lstm(3, (8, 9), 0.25, words=40, units=5)
+    assert names(layers) == "Embedding LSTM LSTM Dense"
+    for layer, last in zip(layers[1:3], (False, True), strict=True):
+        assert (layer.dropout, layer.recurrent_dropout) == (0.25, 0.25)
+        assert layer.return_sequences == (not last)
+        assert not layer.per_step
+    assert lstm(2, words=40, per_step=True)[1].per_step
+    # What comes after the end of a sentence changes nothing.
+    model = Sequential(layers, rng=0)
+    short, padded = model.forward([[3, 9, 4]]), model.forward([[3, 9, 4, 0, 0]])
+    np.testing.assert_allclose(padded, short, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"lstm: hidden must hold .* at least one layer, got \(\)"):
+        lstm(2, (), words=40)
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_every_model_of_text_learns(name):
+    subjects = [f"the {noun} is" for noun in ("film", "book", "play", "song")]
+    words = [("good", 1), ("bad", 0), ("great", 1), ("poor", 0)]
+    x = np.array([f"{subject} {word}" for subject in subjects for word, _ in words])
+    y = np.array([label for _ in subjects for _, label in words])
+    data, vocabulary = encoded(Dataset(x, y, x, y), **READS[name])
+    layers = TEXT_MODELS[name](2, rate=0.2, words=len(vocabulary))
+    model = Sequential(layers, optimizer=Adam(0.01), rng=0)
+    model.fit(data.x_train, y, epochs=25, verbose=False)
+    assert model.evaluate(data.x_test, y)["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"rate": 1.5}, r"rate must be in \[0, 1\], got 1.5|dropout must be .* got 1.5"),
+        ({"hidden": (8, 0)}, "units must be at least 1, got 0"),
+        ({"classes": 0}, "units must be at least 1, got 0"),
+        ({"words": 0}, "Embedding.*: words must be at least 1, got 0"),
+    ],
+)
+def test_bad_arguments_of_models_of_text_are_told(name, settings, text):
+    with pytest.raises(ValueError, match=text):
+        TEXT_MODELS[name](**({"classes": 3, "words": 9} | settings))
 
 
 def test_the_room_is_lazy():

@@ -9,7 +9,7 @@ from recurrence import gates_of, naive, normals
 
 import fastdrop
 from fastdrop.kernels import layers as kernels
-from fastdrop.nn import Dense, MeanSquaredError, Sequential
+from fastdrop.nn import Adam, Dense, MeanSquaredError, Sequential
 from fastdrop.nn.bidirectional import Bidirectional
 from fastdrop.nn.cells import GRU, LSTM, SimpleRNN
 from fastdrop.nn.recurrent import orthogonal
@@ -197,7 +197,7 @@ def check_gradients(layer, forward, x, dy, lengths, training=True):
 @in_sequences
 @each_option
 @each_cell
-def test_gradients(cell, options, sequences, lengths, layer_kernels):
+def test_gradients(cell, options, sequences, lengths):
     m = made(cell, return_sequences=sequences, **OPTIONS[options])
     check_gradients(m.layer, m.forward, m.x, m.dy, lengths)
 
@@ -507,11 +507,12 @@ def test_threads_change_no_bit():
 
 def test_mean_squared_error_of_sequences():
     """Through `Sequential`, with the time axis kept."""
-    x, y = normals(10, T, F), normals(10, T, 1, seed=4)
+    x = normals(10, T, F)
+    y = x[:, ::-1, :1] * 0.5  # what is still to come, for some of them
     layers = [LSTM(6, return_sequences=True), Bidirectional(GRU(4, return_sequences=True))]
-    model = Sequential([*layers, Dense(1)], loss=MeanSquaredError(), rng=0)
+    model = Sequential([*layers, Dense(1)], loss=MeanSquaredError(), optimizer=Adam(0.02), rng=0)
     losses = model.fit(x, y, epochs=60, batch_size=10, verbose=False).history["loss"]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 # Errors
@@ -542,7 +543,11 @@ def test_wrong_arguments(options, error, text):
     ("shape", "text"),
     [
         ((3, 0, 2), "LSTM: expected at least one time step, got a sequence of length 0, input of"),
-        ((3, 2), "LSTM: expected an input of shape (batch, time, 2), got input of shape (3, 2)"),
+        (
+            (3, 2),
+            "LSTM: expected an input of shape (batch, time, features), got input of shape (3, 2)",
+        ),
+        ((3, 4, 0), "LSTM: expected last axis 2, got input of shape (3, 4, 0)"),
         ((3, 4, 5), "LSTM: expected last axis 2, got input of shape (3, 4, 5)"),
     ],
 )

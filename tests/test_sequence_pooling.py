@@ -98,9 +98,9 @@ def test_a_sum_of_embeddings_is_a_product_with_a_bag():
     [
         ((2, 3), None, ValueError, r"expected sequences of shape \(N, T, C\), .* got .* \(2, 3\)"),
         ((2, 0, 3), None, ValueError, r".* T at least 1, got input of shape \(2, 0, 3\)"),
-        ((2, 4, 3), [5, 1], ValueError, r"lengths must be in \[1, 4\], got 5"),
-        ((2, 4, 3), [1, 0], ValueError, r"lengths must be in \[1, 4\], got 0"),
-        ((2, 4, 3), [1], ValueError, r"lengths must have shape \(2,\), got \(1,\)"),
+        ((2, 4, 3), [5, 1], ValueError, r"lengths must be in \[1, 4\], .* got 5"),
+        ((2, 4, 3), [1, 0], ValueError, r"lengths must be in \[1, 4\], .* got 0"),
+        ((2, 4, 3), [1], ValueError, r"lengths must be of shape \(2,\), .* got shape \(1,\)"),
         ((2, 4, 3), [1.0, 2.0], TypeError, "lengths must be integers, got float64"),
     ],
 )

@@ -18,6 +18,7 @@ cdef extern from "simd/layers.h" nogil:
     ctypedef struct fd_team:
         pass
     enum: FD_BLOCKS
+    enum: FD_PANEL
 
     ctypedef struct fd_crew:
         fd_team *team
@@ -82,11 +83,35 @@ cdef extern from "simd/layers.h" nogil:
         int nesterov
         double *partial
 
+    ctypedef struct fd_recurrent:
+        fd_crew crew
+        const void *weight
+        const void *bias
+        const void *mask
+        const void *zone_h
+        const void *zone_c
+        const void *first
+        const void *dy
+        void *z
+        void *h
+        void *c
+        void *fed
+        void *kept
+        void *out
+        void *dz
+        void *dr
+        const int64_t *lengths
+        int64_t samples, steps, units, gates
+        int64_t mask_steps, mask_gates, zone_h_steps, zone_c_steps
+        int backward
+        void *panels
+
     ctypedef void fd_product_run(const fd_product *job) noexcept
     ctypedef void fd_conv_run(const fd_conv *job) noexcept
     ctypedef void fd_pool_run(const fd_pool *job) noexcept
     ctypedef void fd_rows_run(const fd_rows *job) noexcept
     ctypedef void fd_step_run(const fd_step *job) noexcept
+    ctypedef void fd_recurrent_run(const fd_recurrent *job) noexcept
     ctypedef int64_t fd_scratch_size(const fd_conv *job, int backward) noexcept
 
     ctypedef struct fd_layers:
@@ -110,6 +135,7 @@ cdef extern from "simd/layers.h" nogil:
         fd_step_run *adam[2]
         fd_step_run *rmsprop[2]
         fd_step_run *sum_squares[2]
+        fd_recurrent_run *recurrent[2]
 
     const fd_layers *fd_isa_layers(const char *name) noexcept
 
@@ -352,3 +378,49 @@ def max_norm(cnp.ndarray weight, double limit, int threads):
     job.scale = limit
     with nogil:
         kernels.max_norm[real_of(weight)](&job)
+
+
+cdef fd_recurrent recurrent_of(cnp.ndarray z, cnp.ndarray weight, mask, zone_h, zone_c, h, c, kept,
+                               out, lengths, int threads):
+    cdef fd_recurrent job
+    job.crew = crew(threads)
+    job.samples, job.steps, job.units = z.shape[0], z.shape[1], weight.shape[0]
+    job.gates = weight.shape[1] // weight.shape[0]
+    job.z, job.weight, job.mask = data(z), data(weight), data(mask)
+    job.zone_h, job.zone_c = data(zone_h), data(zone_c)
+    job.mask_steps, job.mask_gates = (1, 1) if mask is None else mask.shape[:2]
+    job.zone_h_steps = 1 if zone_h is None else len(zone_h)
+    job.zone_c_steps = 1 if zone_c is None else len(zone_c)
+    job.h, job.c, job.kept, job.out = data(h), data(c), data(kept), data(out)
+    job.lengths = <const int64_t *>data(lengths)
+    job.bias = job.first = job.dy = NULL
+    job.fed = job.dz = job.dr = job.panels = NULL
+    job.backward = 0
+    return job
+
+
+cdef void run_recurrent(fd_recurrent *job, cnp.ndarray weight):
+    panel = (job.units + FD_PANEL - 1) // FD_PANEL * FD_PANEL
+    panels = np.empty(panel * weight.shape[1] + 64 // weight.itemsize, weight.dtype)
+    job.panels = data(panels)
+    cdef int real = real_of(weight)
+    with nogil:
+        kernels.recurrent[real](job)
+
+
+def recurrent(cnp.ndarray z, cnp.ndarray weight, bias, mask, zone_h, zone_c, cnp.ndarray h, c,
+              cnp.ndarray fed, kept, cnp.ndarray out, lengths, int threads):
+    cdef fd_recurrent job = recurrent_of(z, weight, mask, zone_h, zone_c, h, c, kept, out, lengths,
+                                         threads)
+    job.bias, job.fed = data(bias), data(fed)
+    run_recurrent(&job, weight)
+
+
+def recurrent_backward(cnp.ndarray z, cnp.ndarray weight, mask, zone_h, zone_c, first, kept, out,
+                       dy, cnp.ndarray dh, dc, cnp.ndarray dz, cnp.ndarray dr, lengths,
+                       int threads):
+    cdef fd_recurrent job = recurrent_of(z, weight, mask, zone_h, zone_c, dh, dc, kept, out,
+                                         lengths, threads)
+    job.first, job.dy, job.dz, job.dr = data(first), data(dy), data(dz), data(dr)
+    job.backward = 1
+    run_recurrent(&job, weight)

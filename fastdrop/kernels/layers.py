@@ -76,6 +76,23 @@ sum_squares(x, threads) -> float
 max_norm(weight, limit, threads)
     Columns of (in, units) whose Euclidean norm is above `limit` are scaled to
     it.
+recurrent(z, weight, bias, mask, zone_h, zone_c, h, c, fed, kept, out, lengths, threads)
+    All time steps of (N, T, ...), with H units and a weight (H, G * H): G = 1
+    is the simple layer, 3 a GRU (gates r, z, n), 4 an LSTM (i, f, g, o). `z`
+    (N, T, G * H) holds the inputs' products with biases, and then the gates;
+    `h` (N, H), and an LSTM's `c`, the states before and then those after. `out`
+    (N, T, H) gets ``h`` of each step, 0 from ``lengths`` (N,) on, where
+    states stay; `fed` (N, T, Q, H) what went into the products, ``h * mask``, with
+    a mask (T or 1, Q, N, H) or None, Q = 1 or G. bias (G * H) is the GRU's
+    second one. `kept` (N, T, H) is for the backward pass: an LSTM's ``c`` before
+    each step, a GRU's product of n. A zone (T or 1, N, H) or None says how much
+    of the old ``h`` or ``c`` stays.
+recurrent_backward(z, weight, mask, zone_h, zone_c, first, kept, out, dy, dh, dc, dz, dr,
+                   lengths, threads)
+    Gradients, given ``dy`` by `out` or None and those by the last states, ``dh``
+    and ``dc``, which it changes: ``dz`` by the inputs' products, and ``dr`` by
+    the recurrent ones, the same array where they are the same (G is not 3).
+    ``first`` is a GRU's ``h`` before all steps.
 ==============================================================================
 """
 

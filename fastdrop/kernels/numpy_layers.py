@@ -223,6 +223,106 @@ def max_norm(weight, limit, threads):
     weight *= np.where(norms > limit, limit / norms, 1)
 
 
+@_quiet
+def recurrent(z, weight, bias, mask, zone_h, zone_c, h, c, fed, kept, out, lengths, threads):
+    units, gates = len(weight), weight.shape[1] // len(weight)
+    alive = _alive(lengths, z.shape[1])
+    for t in range(z.shape[1]):
+        fed[:, t] = h[:, None] if mask is None else _at(mask, t).swapaxes(0, 1) * h[:, None]
+        p = _by_gate(fed[:, t], weight)
+        if gates == 3:
+            p += bias
+        now, p = z[:, t].reshape(-1, gates, units), p.reshape(-1, gates, units)
+        if gates == 4:
+            kept[:, t] = c
+            now += p
+            now[:, :2], now[:, 3] = _sigmoid(now[:, :2]), _sigmoid(now[:, 3])
+            now[:, 2] = np.tanh(now[:, 2])
+            cell = now[:, 1] * c + now[:, 0] * now[:, 2]
+            new = now[:, 3] * np.tanh(cell)
+            _enter(c, cell, _at(zone_c, t), alive[t])
+        elif gates == 3:
+            kept[:, t] = p[:, 2]
+            now[:, :2] = _sigmoid(now[:, :2] + p[:, :2])
+            now[:, 2] = np.tanh(now[:, 2] + now[:, 0] * p[:, 2])
+            new = (1 - now[:, 1]) * now[:, 2] + now[:, 1] * h
+        else:
+            now[:, 0] = new = np.tanh(now[:, 0] + p[:, 0])
+        _enter(h, new, _at(zone_h, t), alive[t])
+        out[:, t] = np.where(alive[t], h, 0)
+
+
+@_quiet
+def recurrent_backward(
+    z, weight, mask, zone_h, zone_c, first, kept, out, dy, dh, dc, dz, dr, lengths, threads
+):
+    units, gates = len(weight), weight.shape[1] // len(weight)
+    alive = _alive(lengths, z.shape[1])
+    for t in reversed(range(z.shape[1])):
+        if t + 1 < z.shape[1]:
+            each = 1 if mask is None else mask.shape[1]
+            back = dr[:, t + 1].reshape(-1, each, gates // each, units)
+            by_mask = weight.reshape(units, each, gates // each, units)
+            back = np.einsum("nqgk,jqgk->qnj", back, by_mask, optimize=True)
+            dh += (back if mask is None else back * _at(mask, t + 1)).sum(axis=0)
+        new = dh if dy is None else dh + dy[:, t]
+        rest = 1 if zone_h is None else 1 - _at(zone_h, t)
+        new, stays = new * rest, new - new * rest
+        now = z[:, t].reshape(-1, gates, units)
+        by_z, by_r = (d[:, t].reshape(-1, gates, units) for d in (dz, dr))
+        if gates == 4:
+            i, f, g, o = now.swapaxes(0, 1)
+            y = np.tanh(f * kept[:, t] + i * g)
+            cell = dc * (1 if zone_c is None else 1 - _at(zone_c, t))
+            old = dc - cell
+            cell = cell + new * o * (1 - y * y)
+            by_gate = cell * g, cell * kept[:, t], cell * i, new * y
+            slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
+            by_z[...] = np.stack([d * s for d, s in zip(by_gate, slopes, strict=True)], axis=1)
+            np.copyto(dc, old + cell * f, where=alive[t])
+        elif gates == 3:
+            r, u, n = now.swapaxes(0, 1)
+            before = out[:, t - 1] if t else first
+            d = new * (1 - u) * (1 - n * n)
+            d_r, d_u = d * kept[:, t] * r * (1 - r), new * (before - n) * u * (1 - u)
+            by_z[...] = np.stack([d_r, d_u, d], axis=1)
+            by_r[...] = np.stack([d_r, d_u, d * r], axis=1)
+            stays = stays + new * u
+        else:
+            by_z[:, 0] = new * (1 - now[:, 0] ** 2)
+        for d in (dz, dr):
+            np.copyto(d[:, t], 0, where=~alive[t])
+        np.copyto(dh, stays, where=alive[t])
+
+
+def _alive(lengths, steps):
+    """For each step, which samples have it, (N, 1); or True for all."""
+    if lengths is None:
+        return [np.True_] * steps
+    return [lengths[:, None] > t for t in range(steps)]
+
+
+def _at(array, t):
+    """What an array holds of step t, if its one step does not stand for all of them."""
+    return None if array is None else array[t % len(array)]
+
+
+def _by_gate(fed, weight):
+    """Products of (N, Q, H) with the weight's gates: of each with its own factor, or all
+    with one."""
+    parts = np.split(weight, fed.shape[1], axis=1)
+    return np.concatenate([fed[:, q] @ part for q, part in enumerate(parts)], axis=1)
+
+
+def _enter(state, new, zone, alive):
+    new = new if zone is None else zone * state + (1 - zone) * new
+    np.copyto(state, new, where=alive)
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
 def _column_sums(x):
     """In float64: NumPy adds up rows one by one, and float32 would lose digits."""
     return x.sum(axis=0, dtype=np.float64)

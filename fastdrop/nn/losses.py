@@ -127,13 +127,15 @@ class SoftmaxCrossEntropy(Loss):
                 f"{where}: y must hold one label for each of {samples} samples, "
                 f"shape ({samples},), got shape {labels.shape}"
             )
-        wrong = (labels < 0) | (labels >= classes)
-        if wrong.any():
+        checked = labels.astype(np.intp, copy=False)
+        # Without their sign, negative ones are the largest of all.
+        if checked.view(np.uintp).max(initial=0) >= classes:
+            wrong = (labels < 0) | (labels >= classes)
             raise ValueError(
                 f"{where}: y must hold labels in [0, {classes}), the network's outputs, "
                 f"got {labels[wrong][0]}"
             )
-        return labels.astype(np.intp, copy=False)
+        return checked
 
     def forward(
         self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None

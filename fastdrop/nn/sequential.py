@@ -30,9 +30,11 @@ from fastdrop.nn.inputs import (
 from fastdrop.nn.interrupts import whole
 from fastdrop.nn.layer import Layer, Shape, walk
 from fastdrop.nn.losses import LOSSES, Loss
+from fastdrop.nn.monte_carlo import monte_carlo
 from fastdrop.nn.optimizers import OPTIMIZERS, Optimizer
 from fastdrop.nn.sources import sources
 from fastdrop.nn.summary import summary
+from fastdrop.nn.uncertainty import MonteCarlo
 
 
 class Sequential:
@@ -361,6 +363,81 @@ class Sequential:
             outputs = self._outputs(x, batch_size)
             return np.concatenate([self.loss.predict(logits) for _, logits in outputs])
 
+    def predict_mc(
+        self,
+        x: Any,
+        samples: int = 50,
+        rng: Any = None,
+        *,
+        batch_size: int = 1024,
+        return_samples: bool = False,
+    ) -> MonteCarlo:
+        """Predictions with the noise left on, many times: how sure the network is.
+
+        Noise stays on in the layers that draw it, and nothing else is as in
+        training: batch normalisation uses its running statistics. What comes
+        before the first noise is computed once.
+
+        Parameters
+        ----------
+        x : array_like of shape (rows, ...)
+        samples : int, default 50
+            How often each row is predicted, at least 1.
+        rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
+            Where the noise comes from, also in layers with an `rng` of their
+            own. None is fresh entropy; the others are as in the model's
+            constructor.
+        batch_size : int, default 1024
+            How many rows are in memory at once.
+        return_samples : bool, default False
+            Keep all samples.
+
+        Returns
+        -------
+        MonteCarlo
+            ``mean`` and ``std`` (rows, outputs), of what `predict` gives; for
+            classes ``entropy`` and ``mutual_information`` (rows,), else None;
+            ``samples`` (samples, rows, outputs), or None. Of the model's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` does not fit the network, an argument is of a wrong kind or
+            out of its range, or no layer draws noise.
+
+        Notes
+        -----
+        Dropout left on draws networks from an approximation of the posterior of
+        a Bayesian network [1]_. With samples ``p_s`` of the probabilities and
+        ``H(p) = -sum_k(p[k] * log(p[k]))``, ``entropy`` is ``H(mean(p))`` and
+        ``mutual_information`` is ``H(mean(p)) - mean(H(p_s))`` [2]_; of several
+        yes-or-no questions, the sum over them.
+
+        Sample ``s`` of row ``i`` takes row ``s * rows + i`` of one recipe for each
+        dropout, Gaussian or not: up to rounding the same for every
+        `batch_size`. Noise of other kinds, and within layers made of others, is
+        drawn batch by batch. The model is afterwards what it was before.
+
+        References
+        ----------
+        .. [1] Gal, Ghahramani, "Dropout as a Bayesian approximation", ICML 2016.
+        .. [2] Houlsby, Huszár, Ghahramani, Lengyel, "Bayesian active learning
+           for classification and preference learning", arXiv:1112.5745, 2011.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastdrop.nn import Dense, Dropout, ReLU, Sequential
+        >>> model = Sequential([Dense(32), ReLU(), Dropout(0.5), Dense(3)], rng=0)
+        >>> found = model.predict_mc(np.ones((4, 2)), samples=20, rng=0)
+        >>> found.mean.shape, found.entropy.shape
+        ((4, 3), (4,))
+        >>> bool((found.std > 0).all()), bool((found.mutual_information <= found.entropy).all())
+        (True, True)
+        """
+        where = f"{type(self).__name__}.predict_mc"
+        return monte_carlo(self, x, samples, rng, batch_size, return_samples, where)
+
     def summary(self) -> str:
         """A table of the layers, with what each gives and how much it learns.
 
@@ -426,32 +503,39 @@ class Sequential:
         """What samples are converted to."""
         return np.dtype(np.int64) if self.layers[0].takes_indices else self.dtype
 
-    def _check_samples(self, x: Any, where: str) -> np.ndarray:
+    def _check_kind(self, x: Any, where: str) -> np.ndarray:
         x = check_samples(x, where)
         if self.layers[0].takes_indices and x.dtype.kind not in "iu":
             raise TypeError(
                 f"{where}: x must hold integers, as {self.layers[0].where} takes them, "
                 f"got {x.dtype}"
             )
-        # `layers` may hold others than before.
-        if x.shape[1:] != self._sample or self._fused_of != self.layers:
-            with self._building():
-                self._build(x.shape)
         return x
 
+    def _check_samples(self, x: Any, where: str) -> np.ndarray:
+        x = self._check_kind(x, where)
+        with self._building(x.shape):
+            return x
+
     def _check_pair(self, x: Any, y: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
-        with self._building():
-            x = self._check_samples(x, where)
+        x = self._check_kind(x, where)
+        with self._building(x.shape):
             return x, self.loss.check(y, (len(x), *self._output), where)
 
     @contextmanager
-    def _building(self) -> Iterator[None]:
-        """If the block fails, undo what it built: the next call may bring other shapes."""
+    def _building(self, shape: Shape) -> Iterator[None]:
+        """Build for samples of `shape`, unless that is done; if the block fails, undo
+        it: the next call may bring other shapes."""
+        # `layers` may hold others than before.
+        if shape[1:] == self._sample and self._fused_of == self.layers:
+            yield
+            return
         params = [layer.params for layer in self.layers]
         shapes = self._sample, self._output
         generator = self._sources.weights.bit_generator
         state = generator.state
         try:
+            self._build(shape)
             yield
         except BaseException:
             for layer, before in zip(self.layers, params, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from fastdrop.kernels.layers import layer_kernels
 from fastdrop.nn.arguments import check_number
 from fastdrop.nn.initializers import Initializer, check_initializer, initialize
-from fastdrop.nn.layer import Layer
+from fastdrop.nn.layer import Layer, aligned
 from fastdrop.nn.sources import Sources, sources
 from fastdrop.threads import get_num_threads
 
@@ -63,14 +63,17 @@ class Weighted(Layer):
         draws = given or sources(None, self.where)
         # A copy: should `Sequential` undo a failed build, the next draws the same.
         rng = deepcopy(self._sources.weights) if self._sources else draws.weights
-        weight = initialize(self.init, shape, fan_in, fan_out, rng, dtype)
+        weight = aligned(shape, dtype)
+        weight[...] = initialize(self.init, shape, fan_in, fan_out, rng, dtype)
         self.params = {"weight": weight, "bias": np.zeros(shape[-1], dtype)}
 
     def _start_grads(self) -> bool:
         """Put the penalty's gradient into ``grads``; whether there is one, to
         which the loss's has to be added."""
         if self.grads.keys() != self.params.keys():
-            self.grads = {name: np.empty_like(param) for name, param in self.params.items()}
+            self.grads = {
+                name: aligned(param.shape, param.dtype) for name, param in self.params.items()
+            }
         if not self.l1 and not self.l2:
             return False
         weight, grad = self.params["weight"], self.grads["weight"]

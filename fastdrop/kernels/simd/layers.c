@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "activations.h"
 #include "vectors.h"
 
 #define JOIN_(a, b) a##b
@@ -54,6 +55,7 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 #include "convolution.h"
 #include "rows.h"
 #include "steps.h"
+#include "recurrent.h"
 #undef REAL
 #undef INDEX
 
@@ -65,6 +67,7 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 #include "convolution.h"
 #include "rows.h"
 #include "steps.h"
+#include "recurrent.h"
 
 #define BOTH(name) {name##_float, name##_double}
 
@@ -89,4 +92,5 @@ const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .adam = BOTH(adam),
     .rmsprop = BOTH(rmsprop),
     .sum_squares = BOTH(sum_squares),
+    .recurrent = BOTH(recurrent),
 };

@@ -70,6 +70,20 @@ typedef struct {
     double *partial;
 } fd_step;
 
+/* Samples (N, T, features) through a recurrent layer: forward h and c are the
+   states, backward the gradients by them. */
+typedef struct {
+    fd_crew crew;
+    const void *weight, *bias, *mask, *zone_h, *zone_c, *first, *dy;
+    void *z, *h, *c, *fed, *kept, *out, *dz, *dr;
+    const int64_t *lengths;
+    /* How many steps and gates have a mask of their own, 1 if all have the same. */
+    int64_t samples, steps, units, gates, mask_steps, mask_gates, zone_h_steps, zone_c_steps;
+    int backward;
+    void *panels; /* of the weight: units a multiple of FD_PANEL, and 64 bytes */
+} fd_recurrent;
+
+enum { FD_PANEL = 32 }; /* most columns of a tile */
 enum { FD_BLOCKS = 16 }; /* most parts of a sum; each has its place in `partial` */
 
 typedef void fd_product_run(const fd_product *);
@@ -77,6 +91,7 @@ typedef void fd_conv_run(const fd_conv *);
 typedef void fd_pool_run(const fd_pool *);
 typedef void fd_rows_run(const fd_rows *);
 typedef void fd_step_run(const fd_step *);
+typedef void fd_recurrent_run(const fd_recurrent *);
 
 /* For float and double. */
 typedef struct {
@@ -87,6 +102,7 @@ typedef struct {
     fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *moments[2], *channel_affine[2],
         *channel_sums[2], *channel_affine2[2], *max_norm[2];
     fd_step_run *sgd[2], *adam[2], *rmsprop[2], *sum_squares[2];
+    fd_recurrent_run *recurrent[2];
 } fd_layers;
 
 /* Those of an instruction set that this processor has, by its name. */
