@@ -323,7 +323,11 @@ def test_a_checkpoint_that_cannot_be_written_is_told_at_once(tmp_path, monkeypat
         ({"learning_rate": -1}, ValueError, "SGD: learning_rate must be finite"),
         ({"seed": -1}, ValueError, ": seed must be at least 0, got -1"),
         ({"seed": 0.5}, TypeError, ": seed must be an int or None, got 0.5"),
-        ({"model": "vgg"}, ValueError, ": model must be one of mlp, cnn, regularized, got 'vgg'"),
+        (
+            {"model": "vgg"},
+            ValueError,
+            ": model must be one of mlp, cnn, regularized, text, bigrams, lstm, got 'vgg'",
+        ),
         ({"optimizer": "lion"}, ValueError, ": optimizer must be one of sgd, .*, got 'lion'"),
         ({"data": "digit"}, ValueError, "load: name must be digits, mnist, .* got 'digit'"),
         ({"data": np.eye(3)}, TypeError, "load: name must be a string or a path"),

@@ -7,6 +7,7 @@ remembers a few integers between forward and backward.
 from fastdrop.nn.activations import SELU, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from fastdrop.nn.adaptive import AdaptiveDropout
 from fastdrop.nn.alpha import AlphaDropout, FeatureAlphaDropout
+from fastdrop.nn.bidirectional import Bidirectional
 from fastdrop.nn.callbacks import (
     Callback,
     Checkpoint,
@@ -17,11 +18,13 @@ from fastdrop.nn.callbacks import (
     RateScheduler,
     ReduceOnPlateau,
 )
+from fastdrop.nn.cells import GRU, LSTM, SimpleRNN
 from fastdrop.nn.concrete import ConcreteDropout
 from fastdrop.nn.conv import Conv2D
 from fastdrop.nn.dense import Dense
 from fastdrop.nn.dropblock import DropBlock2D
 from fastdrop.nn.dropconnect import DropConnect
+from fastdrop.nn.embedding import Embedding, EmbeddingDropout
 from fastdrop.nn.gaussian import GaussianDropout, GaussianNoise, VariationalDropout
 from fastdrop.nn.layer import Layer
 from fastdrop.nn.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
@@ -39,6 +42,7 @@ from fastdrop.nn.schedules import (
     LinearDecay,
     PiecewiseConstant,
 )
+from fastdrop.nn.sequence_pooling import GlobalAvgPool1D, GlobalSumPool1D
 from fastdrop.nn.sequential import Sequential
 from fastdrop.nn.spatial import (
     DropPath,
@@ -51,6 +55,8 @@ from fastdrop.nn.standout import Standout
 from fastdrop.nn.zoneout import Zoneout
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "SELU",
     "SGD",
     "Adam",
@@ -59,6 +65,7 @@ __all__ = [
     "AlphaDropout",
     "AvgPool2D",
     "BatchNorm",
+    "Bidirectional",
     "BinaryCrossEntropy",
     "Callback",
     "Checkpoint",
@@ -74,12 +81,16 @@ __all__ = [
     "DropPath",
     "Dropout",
     "EarlyStopping",
+    "Embedding",
+    "EmbeddingDropout",
     "ExponentialDecay",
     "FeatureAlphaDropout",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GlobalSumPool1D",
     "History",
     "Layer",
     "LeakyReLU",
@@ -98,6 +109,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "SoftmaxCrossEntropy",
     "SpatialDropout1D",

@@ -14,13 +14,11 @@ def whole() -> Iterator[None]:
 
     Python raises KeyboardInterrupt between any two operations of the main
     thread, and an optimiser moves the parameters one after another. Elsewhere
-    than in the main thread there is nothing to hold back, nor where Ctrl-C is
-    ignored, as in a shell's background; a handler that was not set from Python
-    (None) cannot be put back and is left alone.
+    than in the main thread there is nothing to hold back; a handler that was
+    not set from Python (None) cannot be put back and is left alone.
     """
     before = signal.getsignal(signal.SIGINT)
-    main = threading.current_thread() is threading.main_thread()
-    if before in (None, signal.SIG_IGN) or not main:
+    if before is None or threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
