@@ -15,6 +15,7 @@ from benchmarks.sections import (
     import_time,
     instruction_sets,
     peak_memory,
+    recurrent,
     scaling,
     small_arrays,
     training,
@@ -32,6 +33,7 @@ SECTIONS = {
     "rates": drop_rates,
     "training": training,
     "family": family,
+    "recurrent": recurrent,
     "scaling": scaling,
     "training_memory": training_memory,
 }
