@@ -12,6 +12,7 @@ is less than a hundredth of the loss.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -20,8 +21,8 @@ from multiprocessing import get_context
 import numpy as np
 
 import fastdrop
+from benchmarks import tables
 from benchmarks.measure import progress
-from benchmarks.tables import Table
 from fastdrop import nn
 from fastdrop.uci import Regression, load_uci, log_likelihood
 
@@ -106,27 +107,21 @@ def search(
     return max(likelihoods, key=lambda pair: likelihoods[pair])
 
 
-def run(
-    keep: Callable[[dict], None],
-    data_dir: str | None = None,
-    sets: Iterable[str] = SETS,
-    splits: int = SPLITS,
-    epochs: int | None = None,
-    samples: int = SAMPLES,
-) -> None:
-    """Hand `keep` a row for each split of each set, a process for each processor."""
+def uci_rows(options: argparse.Namespace, keep: Callable[[dict], None]) -> None:
+    """Every split of each set, a process for each processor."""
+    sets = [options.arm] if options.arm else SETS
     # Spawned: a fork would have one thread where the parent has had several.
     with ProcessPoolExecutor(fastdrop.get_num_threads(), get_context("spawn")) as pool:
         rows = [
-            pool.submit(run_split, name, split, epochs, samples, data_dir)
+            pool.submit(run_split, name, split, options.epochs, SAMPLES, options.data_dir)
             for name in sets
-            for split in range(splits)
+            for split in range(SPLITS)
         ]
         for row in progress(rows, "splits"):
             keep(row.result())
 
 
-def table(rows: list[dict]) -> Table:
+def uci_table(rows: list[dict]) -> str:
     """Means over the splits and their standard errors, beside the published ones."""
     header = ["set", "splits", "RMSE", "published", "log likelihood", "published"]
     body = []
@@ -137,7 +132,7 @@ def table(rows: list[dict]) -> Table:
             line.append(_mean(row[what] for row in same))
             line.append(_mean(row["published"].get(what, np.nan) for row in same))
         body.append(line)
-    return header, sorted(body)
+    return tables.markdown((header, sorted(body)))
 
 
 def _mean(values: Iterable[float]) -> str:
