@@ -30,12 +30,12 @@ static void T(recurrent_panels)(const void *argument, int64_t begin, int64_t end
     const REAL *weight = job->weight;
     for (int64_t b = begin; b < end; b++) {
         const int64_t j = b * TILE_COLUMNS, n = least(TILE_COLUMNS, H - j);
-        if (job->backward)
-            for (int64_t q = 0; q < job->mask_gates; q++)
-                T(copy_panels)(weight + j * all + q * depth, 1, all, depth, n, T(panel)(job, b, q));
-        else
-            for (int64_t g = 0; g < job->gates; g++)
-                T(copy_panels)(weight + g * H + j, all, 1, depth, n, T(panel)(job, b, g));
+        const int64_t panels = job->backward ? job->mask_gates : job->gates;
+        for (int64_t p = 0; p < panels; p++) {
+            T(b_block) block = {weight + p * H + j, all, 1, depth, n};
+            if (job->backward) block = (T(b_block)){weight + j * all + p * depth, 1, all, depth, n};
+            T(copy_panels)(&block, T(panel)(job, b, p));
+        }
     }
 }
 
