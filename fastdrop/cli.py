@@ -94,7 +94,7 @@ def main(ctx: click.Context) -> None:
 @click.option(
     "--model",
     type=click.Choice(["mlp", "cnn", "regularized", "text", "bigrams", "lstm"]),
-    default="mlp",
+    show_default="text for reviews, else mlp",
     help="What is trained: see above.",
 )
 @click.option(
@@ -218,7 +218,7 @@ def train(
 
     kept = checkpoint or resume
     if compare is None:
-        compare = (settings["data"], settings["model"]) == ("digits", "mlp") and not kept
+        compare = settings["data"] == "digits" and settings["model"] in (None, "mlp") and not kept
     elif compare and kept:
         raise click.UsageError("--compare trains two networks, a checkpoint has one: leave one out")
     settings["progress"] = not quiet

@@ -77,7 +77,7 @@ class Interrupted(KeyboardInterrupt):
 
 def compare(
     *,
-    model: str = "mlp",
+    model: str | None = None,
     data: Dataset | str | PathLike[str] = "digits",
     data_dir: str | PathLike[str] | None = None,
     train_share: float = 0.5,
@@ -97,11 +97,12 @@ def compare(
 
     Parameters
     ----------
-    model : {"mlp", "cnn", "regularized", "text", "bigrams", "lstm"}
-        One of `fastdrop.models`. The cnn takes images (N, H, W, C), and makes
-        them of (N, H, W) and of flat samples whose number of features is a
-        square; those below 10 x 10 are padded. The last three take sentences,
-        and give numbers to the words of those to train on.
+    model : {"mlp", "cnn", "regularized", "text", "bigrams", "lstm"}, optional
+        One of `fastdrop.models`; by default "text" for the reviews, else "mlp".
+        The cnn takes images (N, H, W, C), and makes them of (N, H, W) and of
+        flat samples whose number of features is a square; those below 10 x 10
+        are padded. The last three take sentences, and give numbers to the words
+        of those to train on.
     data : Dataset, str or path-like, default "digits"
         Or what `fastdrop.data.load` takes, with `data_dir` and `train_share`.
     rate : float, default 0.5
@@ -176,7 +177,7 @@ def compare(
 
 def train(
     *,
-    model: str = "mlp",
+    model: str | None = None,
     data: Dataset | str | PathLike[str] = "digits",
     data_dir: str | PathLike[str] | None = None,
     train_share: float = 0.5,

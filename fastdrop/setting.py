@@ -78,7 +78,7 @@ class Setting:
     def __init__(
         self,
         where: str,
-        model: str,
+        model: str | None,
         data: Dataset | str | PathLike[str],
         data_dir: str | PathLike[str] | None,
         train_share: float,
@@ -91,6 +91,8 @@ class Setting:
         seed: Any,
     ) -> None:
         self.where = where
+        if model is None:
+            model = "text" if isinstance(data, str) and data == "reviews" else "mlp"
         self.model = _named("model", model, MODELS | TEXT_MODELS, where)
         dropped = check_rate(rate, where)
         if not isinstance(dropped, float):
