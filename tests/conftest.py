@@ -1,8 +1,15 @@
 """What the tests share: every backend in turn, and the masks' bits written out."""
 
+import signal
+
 import pytest
 
 import fastdrop
+
+# A shell starts what runs in its background with Ctrl-C ignored, and children
+# inherit that; the tests of Ctrl-C need its handler.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKENDS = ("cython", "numba", "reference")
 
