@@ -65,7 +65,7 @@ LEARNING_RATE = 1e-3
 TABLES = {
     "table2": (
         (1024, 1024, 1024),
-        40,
+        80,
         (
             Arm("without dropout", 1.60),
             Arm("dropout", 1.25, dropout=True),
@@ -74,7 +74,7 @@ TABLES = {
     ),
     "table9": (
         (1024, 1024, 2048),
-        20,
+        60,
         (
             Arm("L2", 1.62, l2=2e-5),
             Arm("L2 + L1", 1.60, l2=1e-5, l1=1e-6),
