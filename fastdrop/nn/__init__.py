@@ -52,6 +52,7 @@ from fastdrop.nn.spatial import (
     TemporalDropout,
 )
 from fastdrop.nn.standout import Standout
+from fastdrop.nn.uncertainty import MonteCarlo
 from fastdrop.nn.zoneout import Zoneout
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "Loss",
     "MaxPool2D",
     "MeanSquaredError",
+    "MonteCarlo",
     "Optimizer",
     "PiecewiseConstant",
     "ProgressBar",
