@@ -1,6 +1,7 @@
 """``python -m benchmarks.reproduce``: published results, trained again.
 
-Every arm is trained by the same recipe for the same number of epochs; the error
+Every arm is trained by the same recipe for the same number of epochs (what is saved
+in table2.json was put together from runs of 40 and 80); the error
 is that of the test set after the last epoch, and no setting was chosen by it
 but for the recipe as a whole, which all arms share.
 """
