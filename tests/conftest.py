@@ -1,10 +1,12 @@
-"""What the tests share: every backend in turn, and the masks' bits written out."""
+"""What the tests share: every backend in turn, and the commands."""
 
 import signal
 
 import pytest
+from click.testing import CliRunner
 
 import fastdrop
+from fastdrop.cli import main
 
 # A shell starts what runs in its background with Ctrl-C ignored, and children
 # inherit that; the tests of Ctrl-C need its handler.
@@ -31,3 +33,14 @@ def backend(request):
 def kernels(backend):
     """The kernel module of a backend."""
     return fastdrop.kernels.active()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """`fastdrop …` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FASTDROP_DATA", raising=False)
+    backend, threads = fastdrop.get_backend(), fastdrop.get_num_threads()
+    yield lambda *arguments: CliRunner().invoke(main, arguments)
+    fastdrop.set_backend(backend)
+    fastdrop.set_num_threads(threads)

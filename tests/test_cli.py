@@ -13,12 +13,11 @@ from time import sleep
 import matplotlib.image
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from processes import ROOT
 from test_idx import encode
 
 import fastdrop
-from fastdrop.cli import main, train
+from fastdrop.cli.train import train
 from fastdrop.models import MODELS, TEXT_MODELS
 from fastdrop.nn.optimizers import OPTIMIZERS
 from fastdrop.setting import LEARNING_RATES
@@ -31,17 +30,6 @@ import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 runpy.run_module("fastdrop", run_name="__main__")
 """
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """`fastdrop …` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FASTDROP_DATA", raising=False)
-    backend, threads = fastdrop.get_backend(), fastdrop.get_num_threads()
-    yield lambda *arguments: CliRunner().invoke(main, arguments)
-    fastdrop.set_backend(backend)
-    fastdrop.set_num_threads(threads)
 
 
 def test_train_as_a_program(tmp_path):
