@@ -82,11 +82,12 @@ class Mask(Recipe):
     True
     """
 
-    __slots__ = ("_threshold",)
+    __slots__ = ("_scale", "_threshold")
 
     def _set(self, shape, rate, shared_axes, key, stream, offset) -> None:
         super()._set(shape, rate, shared_axes, key, stream, offset)
         self._threshold = rates.thresholds(rate)
+        self._scale = None
 
     @property
     def scale(self) -> float | np.ndarray:
@@ -94,7 +95,9 @@ class Mask(Recipe):
 
         0 where nothing is kept (rate 1). An array for an array of rates.
         """
-        return rates.scales(self._threshold)
+        if self._scale is None:
+            self._scale = rates.scales(self._threshold)
+        return self._scale
 
     def keep(self) -> np.ndarray:
         """The mask itself: a boolean array of its own shape, True where kept.

@@ -56,4 +56,6 @@ def scales(threshold: int | np.ndarray) -> float | np.ndarray:
     if isinstance(threshold, int):
         return 0.0 if threshold == ALWAYS else 1.0 / (1.0 - threshold / ALWAYS)
     kept = 1.0 - threshold / float(ALWAYS)
-    return np.divide(1.0, kept, out=np.zeros_like(kept), where=kept > 0)
+    scale = np.divide(1.0, kept, out=np.zeros_like(kept), where=kept > 0)
+    scale.flags.writeable = False
+    return scale

@@ -223,10 +223,14 @@ class Recipe:
         They need not be repeated over the leading axes along which the rates
         do not vary.
         """
+        if values.size == 1:
+            return values.reshape(1)
         own = self._layout.shape
         values = values.reshape((1,) * (len(own) - values.ndim) + values.shape)
         lead = next((axis for axis, size in enumerate(values.shape) if size > 1), len(own))
-        values = np.broadcast_to(values[(0,) * lead], own[lead:]).reshape(-1)
+        if values.size < prod(own[lead:]):
+            values = np.broadcast_to(values[(0,) * lead], own[lead:])
+        values = values.reshape(-1)
         start = first % values.size
         return np.ascontiguousarray(values if values.size <= count else values[start:][:count])
 

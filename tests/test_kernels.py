@@ -93,6 +93,8 @@ def tail(kernel, rates, kind, affine="dropout"):
     thresholds, a, b, c, stddevs = cycle(rates, kind)
     if kernel == "multiply_normals":
         return (stddevs,)
+    if affine == "scales":
+        a, b, c = abs(a), np.array([-0.0], kind), np.zeros(1, kind)
     return (thresholds, a, b, c) if kernel == "apply_rates" else (thresholds,)
 
 
@@ -330,6 +332,19 @@ def test_rates(kernels, kernel, kind, count):
         for threads in teams(kernels):
             geometry = element_wise(kernel, n)
             check(kernels, kernel, geometry, PLACE, count, kind, threads=threads)
+
+
+@each_kind
+@pytest.mark.parametrize("offset", [0, 8, 2**35 - 512, 13])
+@pytest.mark.parametrize("count", [1, 64, 100, 192, 1024, 4099, 2**14])
+def test_rates_of_dropout(kernels, kind, count, offset):
+    """Rates alone, as in dropout, where many draws may be decided at once."""
+    place = KEY, STREAM, offset
+    for n in (count, 1000, 2**16 + 100):
+        for threads in teams(kernels):
+            geometry = element_wise("apply_rates", n)
+            how = {"affine": "scales", "threads": threads}
+            check(kernels, "apply_rates", geometry, place, count, kind, **how)
 
 
 @each_kind

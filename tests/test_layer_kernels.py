@@ -275,6 +275,13 @@ def test_unit_sums(kernels, dtype, rows, units, accumulate):
     np.testing.assert_array_equal(in_place[1], sums)
 
 
+@by_rows
+def test_magnitude_sums(kernels, dtype, rows, units):
+    x = normals(1, rows, units)
+    (sums,) = run(kernels, "magnitude_sums", dtype, {"sums": (units,)}, x=x)
+    assert_near(sums, sum(abs(x)), dtype)
+
+
 @by_size
 @pytest.mark.parametrize("out", ["out", "x"])
 def test_relu(kernels, dtype, size, out):
@@ -655,6 +662,7 @@ def calls(n):
             {"dz": rows.shape, "sums": sums},
             {"dy": rows, "y": gates, "scale": 2.0} | fresh,
         ),
+        ("magnitude_sums", {"sums": sums}, {"x": rows}),
         ("relu", {"out": x.shape}, {"x": x}),
         ("relu_backward", {"out": x.shape}, {"y": y, "dy": x}),
         ("conv2d", {"out": half, "winners": half}, {"bias": c[:9]} | conv),

@@ -126,6 +126,7 @@ cdef extern from "simd/layers.h" nogil:
         fd_rows_run *relu[2]
         fd_rows_run *relu_backward[2]
         fd_rows_run *unit_sums[2]
+        fd_rows_run *magnitude_sums[2]
         fd_rows_run *moments[2]
         fd_rows_run *channel_affine[2]
         fd_rows_run *channel_sums[2]
@@ -290,6 +291,14 @@ def unit_sums(cnp.ndarray dy, y, dz, cnp.ndarray sums, double scale, bint accumu
     job.partial = data(partial)
     with nogil:
         kernels.unit_sums[real_of(dy)](&job)
+
+
+def magnitude_sums(cnp.ndarray x, cnp.ndarray sums, int threads):
+    cdef fd_rows job = rows_of(x, None, None, x.shape[0], x.shape[1], threads)
+    partial = np.empty(FD_BLOCKS * x.shape[1], x.dtype)
+    job.sums, job.partial = data(sums), data(partial)
+    with nogil:
+        kernels.magnitude_sums[real_of(x)](&job)
 
 
 def moments(cnp.ndarray x, cnp.ndarray mean, cnp.ndarray variance, int threads):

@@ -23,6 +23,8 @@ unit_sums(dy, y, dz, sums, scale, accumulate, threads)
     Backward of ``max(z + bias, 0) * scale``, or dropped: of (rows, units)
     ``dz = dy * scale`` where ``y > 0``, else 0; `dz` may be `dy`. With y and dz
     None ``dz = dy``. ``sums = dz.sum(axis=0)``, added where ``accumulate``.
+magnitude_sums(x, sums, threads)
+    ``sums = abs(x).sum(axis=0)`` of (rows, units).
 relu(x, out, threads)
     ``max(x, 0)``, NaN where x is; `out` may be `x`.
 relu_backward(y, dy, out, threads)

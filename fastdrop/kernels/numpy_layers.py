@@ -41,6 +41,11 @@ def unit_sums(dy, y, dz, sums, scale, accumulate, threads):
 
 
 @_quiet
+def magnitude_sums(x, sums, threads):
+    sums[...] = _column_sums(np.abs(x))
+
+
+@_quiet
 def relu(x, out, threads):
     np.maximum(x, 0, out=out)
 

@@ -111,11 +111,8 @@ class AdaptiveDropout(Noise):
         return y
 
     def _strength(self, x: np.ndarray) -> np.ndarray:
-        """Mean of the absolute values of each unit: ``sum(abs(x))`` is twice the sum
-        of what is positive, less the sum of all."""
+        """Mean of the absolute values of each unit."""
         rows = x.reshape(-1, x.shape[-1])
-        positive, total = np.empty((2, x.shape[-1]), x.dtype)
-        room, threads = self._room("y", rows.shape, x.dtype), get_num_threads()
-        layer_kernels().unit_sums(rows, rows, room, positive, 1.0, False, threads)
-        layer_kernels().unit_sums(rows, None, None, total, 1.0, False, threads)
-        return (2.0 * positive.astype(np.float64) - total) / max(len(rows), 1)
+        sums = np.empty(x.shape[-1], x.dtype)
+        layer_kernels().magnitude_sums(rows, sums, get_num_threads())
+        return sums.astype(np.float64) / max(len(rows), 1)

@@ -7,9 +7,11 @@
    philox_digits               the digits of n times 64 draws
    store_digits                those of 64, to memory in natural order
    any_ties, compare           digits against the threshold's
+   any_ties_each, compare_each digits of 64 against one each
    keep_of, word_of            keep bits from and to a uint64
    scale64, stream64           a * x where kept, 0 where dropped; past the caches
    stream_fence                after the latter, before another thread may read
+   scale64_each                the same with an a for each
    affine64, blend64           as in kernels/__init__.py
 
    Philox wants 32x32->64 products, so a block's four words live in the low
@@ -78,7 +80,7 @@ static __attribute__((noinline, cold)) fd_words settle(const fd_stream *s, uint6
 /* Whether digits alone do not decide 64 * n draws. */
 ALWAYS_INLINE int must_settle(const fd_stream *s, uint64_t block, uint32_t threshold,
                               const fd_digits *digits, const int n) {
-    return (any_ties(digits, n, threshold >> 16) && (threshold & 0xFFFF)) ||
+    return ((threshold & 0xFFFF) && any_ties(digits, n, threshold >> 16)) ||
            !is_folded(s, block, n);
 }
 

@@ -56,10 +56,10 @@ ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *
             __m512i p0 = _mm512_mul_epu32(x0[g], m0), p1 = _mm512_mul_epu32(x2[g], m1);
             /* 0x96 is the three-way xor. */
             x0[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), x1[g],
-                                              _mm512_set1_epi64((int64_t)s->k0[round]), 0x96);
+                                              _mm512_set1_epi64((int64_t)s->k0[round][0]), 0x96);
             x1[g] = p1;
             x2[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), x3[g],
-                                              _mm512_set1_epi64((int64_t)s->k1[round]), 0x96);
+                                              _mm512_set1_epi64((int64_t)s->k1[round][0]), 0x96);
             x3[g] = p0;
         }
     }
@@ -91,6 +91,16 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     const __m512i highs = _mm512_set1_epi16((int16_t)high);
     return (fd_keep){{_mm512_cmpge_epu16_mask(digits.half[0], highs),
                       _mm512_cmpge_epu16_mask(digits.half[1], highs)}};
+}
+
+ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *highs) {
+    return (_mm512_cmpeq_epu16_mask(digits->half[0], _mm512_loadu_si512(highs)) |
+            _mm512_cmpeq_epu16_mask(digits->half[1], _mm512_loadu_si512(highs + 32))) != 0;
+}
+
+ALWAYS_INLINE fd_keep compare_each(fd_digits digits, const uint16_t *highs) {
+    return (fd_keep){{_mm512_cmpge_epu16_mask(digits.half[0], _mm512_loadu_si512(highs)),
+                      _mm512_cmpge_epu16_mask(digits.half[1], _mm512_loadu_si512(highs + 32))}};
 }
 
 /* a * x where kept, 0 where dropped. What is read next is fetched ahead: while
@@ -131,6 +141,22 @@ ALWAYS_INLINE void stream64_double(const double *x, double *out, fd_keep keep, d
 #define STORE _mm512_stream_pd
     STEPS8(SCALE8)
 #undef STORE
+}
+
+#define EACH16(j)                                                                                  \
+    _mm512_storeu_ps(out + (j), _mm512_maskz_mul_ps(KEEP16(keep, j), _mm512_loadu_ps(x + (j)),     \
+                                                    _mm512_loadu_ps(a + (j))));
+#define EACH8(j)                                                                                   \
+    _mm512_storeu_pd(out + (j), _mm512_maskz_mul_pd(KEEP8(keep, j), _mm512_loadu_pd(x + (j)),      \
+                                                    _mm512_loadu_pd(a + (j))));
+
+ALWAYS_INLINE void scale64_each_float(const float *x, float *out, fd_keep keep, const float *a) {
+    STEPS16(EACH16)
+}
+
+ALWAYS_INLINE void scale64_each_double(const double *x, double *out, fd_keep keep,
+                                       const double *a) {
+    STEPS8(EACH8)
 }
 
 #define AFFINE16(j)                                                                                \

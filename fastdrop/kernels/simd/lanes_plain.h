@@ -33,6 +33,18 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     return keep;
 }
 
+ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *highs) {
+    int ties = 0;
+    for (int j = 0; j < 64; j++) ties |= digits->digit[j] == highs[j];
+    return ties;
+}
+
+ALWAYS_INLINE fd_keep compare_each(fd_digits digits, const uint16_t *highs) {
+    uint64_t keep = 0;
+    for (int j = 0; j < 64; j++) keep |= (uint64_t)(digits.digit[j] >= highs[j]) << j;
+    return keep;
+}
+
 /* Selected by masks of whole words: gcc makes a branch of a condition on a bit,
    ten times slower. */
 #define PLAIN64(REAL, WORD)                                                                        \
@@ -46,6 +58,10 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     }                                                                                              \
     ALWAYS_INLINE void scale64_##REAL(const REAL *x, REAL *out, uint64_t keep, REAL a) {           \
         for (int j = 0; j < 64; j++) out[j] = choose_##REAL(keep, j, a * x[j], 0);                 \
+    }                                                                                              \
+    ALWAYS_INLINE void scale64_each_##REAL(const REAL *x, REAL *out, uint64_t keep,                \
+                                           const REAL *a) {                                        \
+        for (int j = 0; j < 64; j++) out[j] = choose_##REAL(keep, j, a[j] * x[j], 0);              \
     }                                                                                              \
     ALWAYS_INLINE void affine64_##REAL(const REAL *x, REAL *out, uint64_t keep, REAL a, REAL b,    \
                                        REAL c) {                                                   \

@@ -83,6 +83,7 @@ const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .relu = BOTH(relu),
     .relu_backward = BOTH(relu_backward),
     .unit_sums = BOTH(unit_sums),
+    .magnitude_sums = BOTH(magnitude_sums),
     .moments = BOTH(moments),
     .channel_affine = BOTH(channel_affine),
     .channel_sums = BOTH(channel_sums),

@@ -99,7 +99,7 @@ typedef struct {
     fd_product_run *matmul[2];
     fd_conv_run *conv2d[2], *conv2d_backward[2];
     fd_pool_run *max_pool[2], *max_pool_backward[2], *avg_pool[2], *avg_pool_backward[2];
-    fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *moments[2], *channel_affine[2],
+    fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *magnitude_sums[2], *moments[2], *channel_affine[2],
         *channel_sums[2], *channel_affine2[2], *max_norm[2];
     fd_step_run *sgd[2], *adam[2], *rmsprop[2], *sum_squares[2];
     fd_recurrent_run *recurrent[2];

@@ -30,27 +30,23 @@ static void high_digits(const uint64_t *thresholds, int64_t n, uint16_t *highs) 
     }
 }
 
-/* Those of all rates, where they are few enough to be kept for a whole range. */
-typedef struct {
-    uint16_t high[RATE_TILE];
-    int known;
-} fd_highs;
-
-static void job_highs(const fd_job *job, fd_highs *highs) {
-    highs->known = job->rates <= RATE_TILE;
-    if (highs->known) high_digits(job->thresholds, job->rates, highs->high);
+/* Whether a draw is kept that ties with its threshold's upper digit. */
+static int tie_keeps(const fd_job *job, const fd_stream *s, int64_t draw, uint16_t digit,
+                     uint64_t threshold) {
+    uint64_t whole = (uint64_t)digit << 16 | refine(s, job->offset + (uint64_t)draw);
+    return whole >= threshold;
 }
 
 /* Keep flags of draws [draw, draw + n) under a threshold each; n <= RATE_TILE. */
-static void tile_flags(const fd_job *job, const fd_stream *s, fd_highs *highs, int64_t draw,
-                       int64_t n, uint8_t *flags) {
-    uint16_t buffer[RATE_TILE + 128];
+static void tile_flags(const fd_job *job, const fd_stream *s, int64_t draw, int64_t n,
+                       uint8_t *flags) {
+    uint16_t buffer[RATE_TILE + 128], highs[RATE_TILE];
     const uint16_t *digits = tile_digits(job, s, draw, n, buffer);
     for (int64_t done = 0; done < n;) {
         int64_t rate = (draw + done) % job->rates, m = least(n - done, job->rates - rate);
         const uint64_t *thresholds = job->thresholds + rate;
-        if (!highs->known) high_digits(thresholds, m, highs->high);
-        const uint16_t *high = highs->high + (highs->known ? rate : 0);
+        const uint16_t *high = job->highs + rate;
+        if (!job->highs) high_digits(thresholds, m, highs), high = highs;
         uint16_t ties = 0;
         EACH(j, m) {
             flags[done + j] = digits[done + j] >= high[j];
@@ -58,14 +54,23 @@ static void tile_flags(const fd_job *job, const fd_stream *s, fd_highs *highs, i
         }
         if (UNLIKELY(ties)) {
             for (int64_t j = 0; j < m; j++) {
-                if (digits[done + j] != high[j]) continue;
-                uint64_t place = job->offset + (uint64_t)(draw + done + j);
-                uint64_t whole = (uint64_t)digits[done + j] << 16 | refine(s, place);
-                flags[done + j] = whole >= thresholds[j];
+                if (digits[done + j] == high[j])
+                    flags[done + j] = (uint8_t)tie_keeps(job, s, draw + done + j, high[j],
+                                                         thresholds[j]);
             }
         }
         done += m;
     }
+}
+
+/* Keep bits of 64 draws under a threshold each, draw by draw. */
+static __attribute__((noinline, cold)) uint64_t settle_each(const fd_job *job, const fd_stream *s,
+                                                            int64_t draw) {
+    uint8_t flags[64];
+    uint64_t keep = 0;
+    tile_flags(job, s, draw, 64, flags);
+    for (int j = 0; j < 64; j++) keep |= (uint64_t)flags[j] << j;
+    return keep;
 }
 
 /* Bytes of 0 and 1 from bits. */
@@ -83,10 +88,8 @@ static void keep_range(const fd_job *shared_job, int64_t begin, int64_t end) {
 
 static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
     const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
-    fd_highs highs;
-    job_highs(job, &highs);
     for (int64_t e = begin; e < end; e += RATE_TILE)
-        tile_flags(job, &s, &highs, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
+        tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
 }
 
 #define REAL float
@@ -99,6 +102,7 @@ static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
 #define BOTH(name) {name##_float, name##_double}
 
 const fd_kernels JOIN(fd_kernels_, FASTDROP_ISA) = {
+    .high_digits = high_digits,
     .keep = keep_range,
     .keep_rates = keep_rates_range,
     .apply = BOTH(apply),

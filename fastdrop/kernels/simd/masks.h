@@ -17,6 +17,7 @@ typedef struct {
        in the type of x; b and c may be the same for all rates. */
     int64_t rates;
     const uint64_t *thresholds;
+    const uint16_t *highs; /* their upper digits, unless they are too many */
     const void *as, *bs, *cs;
     int bc_vary;
     int streams; /* out is not read soon: written past the caches */
@@ -27,6 +28,7 @@ typedef void fd_range(const fd_job *job, int64_t begin, int64_t end);
 enum { FD_FLOAT, FD_DOUBLE, FD_REALS };
 
 typedef struct {
+    void (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs);
     fd_range *keep, *keep_rates;
     fd_range *apply[FD_REALS], *apply_rates[FD_REALS];
     fd_range *blend[FD_REALS], *blend_rates[FD_REALS];

@@ -51,14 +51,32 @@ static void T(unit_sums_part)(const void *argument, int64_t begin, int64_t end) 
     }
 }
 
-static void T(unit_sums)(const fd_rows *job) {
+static void T(magnitude_sums_part)(const void *argument, int64_t begin, int64_t end) {
+    const fd_rows *job = argument;
+    const int64_t units = job->channels, parts = parts_of(job->rows, units);
+    for (int64_t p = begin; p < end; p++) {
+        REAL *restrict sums = (REAL *)job->partial + p * units;
+        memset(sums, 0, (size_t)units * sizeof *sums);
+        const int64_t stop = part_begin(job->rows, parts, p + 1);
+        for (int64_t r = part_begin(job->rows, parts, p); r < stop; r++) {
+            const REAL *x = (const REAL *)job->x + r * units;
+            EACH(j, units) sums[j] += x[j] < 0 ? -x[j] : x[j];
+        }
+    }
+}
+
+static void T(sum_parts)(const fd_rows *job, fd_work *part) {
     const int64_t units = job->channels, parts = parts_of(job->rows, units);
     REAL *sums = job->sums;
     const REAL *partial = job->partial;
-    job->crew.team(T(unit_sums_part), job, parts, 1, job->crew.threads);
+    job->crew.team(part, job, parts, 1, job->crew.threads);
     if (!job->accumulate) memset(sums, 0, (size_t)units * sizeof *sums);
     for (int64_t p = 0; p < parts; p++, partial += units) EACH(j, units) sums[j] += partial[j];
 }
+
+static void T(unit_sums)(const fd_rows *job) { T(sum_parts)(job, T(unit_sums_part)); }
+
+static void T(magnitude_sums)(const fd_rows *job) { T(sum_parts)(job, T(magnitude_sums_part)); }
 
 /* Sums over rows are taken in float for a few rows, then in double. */
 enum { T(FEW_ROWS) = 64, T(CHANNELS) = 64 };

@@ -172,13 +172,11 @@ typedef void T(run_rate_fn)(const fd_job *, int64_t, int64_t, int64_t, int);
 ALWAYS_INLINE void T(rows_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
                                  T(row_fn) *row) {
     uint8_t flags[RATE_TILE];
-    fd_highs highs;
-    job_highs(job, &highs);
     while (begin < end) {
         fd_block b = next_block(job, begin, end);
         for (int64_t i = 0; i < b.n; i += RATE_TILE) {
             int64_t width = least(RATE_TILE, b.n - i);
-            tile_flags(job, s, &highs, b.draw + i, width, flags);
+            tile_flags(job, s, b.draw + i, width, flags);
             for (int64_t r = 0; r < b.rows; r++)
                 row(job, begin + r * job->inner + i, b.draw + i, width, flags);
         }
@@ -189,12 +187,10 @@ ALWAYS_INLINE void T(rows_rates)(const fd_job *job, const fd_stream *s, int64_t 
 ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t begin, int64_t end,
                                  T(run_rate_fn) *run) {
     uint8_t flags[RATE_TILE];
-    fd_highs highs;
-    job_highs(job, &highs);
     while (begin < end) {
         int64_t draw = begin / job->shared;
         int64_t draws = least(RATE_TILE, (end - 1) / job->shared + 1 - draw);
-        tile_flags(job, s, &highs, draw, draws, flags);
+        tile_flags(job, s, draw, draws, flags);
         for (int64_t j = 0; j < draws; j++) {
             int64_t n = least((draw + j + 1) * job->shared, end) - begin;
             run(job, begin, draw + j, n, flags[j]);
@@ -203,8 +199,44 @@ ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t 
     }
 }
 
+ALWAYS_INLINE int T(scales_each)(const fd_job *job) {
+    const REAL b = *(const REAL *)job->bs, c = *(const REAL *)job->cs;
+    return job->highs && job->rates % 64 == 0 && job->offset % DIGITS_PER_BLOCK == 0 &&
+           !job->bc_vary && b == 0 && signbit(b) && c == 0 && !signbit(c);
+}
+
+/* Plain dropout with one draw an element and rates in whole sixty-fours, as
+   select_each does it; the end of what was done. */
+static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
+                                                       const fd_stream *s, int64_t e,
+                                                       int64_t end) {
+    const fd_job own = *shared_job, *job = &own;
+    const REAL *x = job->x, *as = job->as;
+    REAL *out = job->out;
+    uint64_t block = (job->offset + (uint64_t)e) / DIGITS_PER_BLOCK;
+    int64_t rate = e % job->rates;
+    for (; end - e >= 64 * GROUP; block += 8 * GROUP) {
+        fd_digits digits[GROUP];
+        philox_digits(s, block, digits, GROUP);
+        const int folded = is_folded(s, block, GROUP);
+#pragma GCC unroll 8
+        for (int g = 0; g < GROUP; g++, e += 64) {
+            const uint16_t *highs = job->highs + rate;
+            fd_keep keep = UNLIKELY(!folded || any_ties_each(digits + g, highs))
+                               ? keep_of(settle_each(job, s, e))
+                               : compare_each(digits[g], highs);
+            T(scale64_each)(x + e, out + e, keep, as + rate);
+            rate += 64;
+            if (rate == job->rates) rate = 0;
+        }
+    }
+    return e;
+}
+
 static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
     const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
+    if (job->shared == 1 && T(scales_each)(job) && begin % 64 == 0)
+        begin = T(each_rates)(job, &s, begin, end);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
     else
