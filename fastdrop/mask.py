@@ -87,7 +87,7 @@ class Mask(Recipe):
     def _set(self, shape, rate, shared_axes, key, stream, offset) -> None:
         super()._set(shape, rate, shared_axes, key, stream, offset)
         self._threshold = rates.thresholds(rate)
-        self._scale = None
+        self._scale: float | np.ndarray | None = None
 
     @property
     def scale(self) -> float | np.ndarray:
