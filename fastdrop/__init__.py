@@ -48,6 +48,7 @@ __all__ = [
     "get_backend",
     "get_num_threads",
     "load",
+    "load_run",
     "nn",
     "set_backend",
     "set_num_threads",
@@ -58,18 +59,27 @@ __all__ = [
 ]
 
 # Rooms that cost time to enter are entered on first use.
-_ROOMS = ("nn", "data", "models", "experiments", "plots", "text", "theory")
+_ROOMS = (
+    *("nn", "data", "inputs", "models", "estimators", "experiments", "runs", "plots", "report"),
+    *("prediction", "bench", "info", "text", "theory"),
+)
+# Not in `__all__`: a star would import scikit-learn.
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor")
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"fastdrop.{name}")
+    if name in _ESTIMATORS:
+        return getattr(import_module("fastdrop.estimators"), name)
     if name == "load":
         return import_module("fastdrop.nn.saving").load
+    if name == "load_run":
+        return import_module("fastdrop.runs").load_run
     if name == "__version__":
         return import_module("importlib.metadata").version("fastdrop")
     raise AttributeError(f"module 'fastdrop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ROOMS, "load", "__version__"])
+    return sorted([*globals(), *_ROOMS, *_ESTIMATORS, "load", "load_run", "__version__"])

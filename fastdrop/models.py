@@ -70,6 +70,7 @@ def cnn(
     *,
     filters: Sequence[int] = (32, 64),
     conv_rate: float | None = None,
+    input_rate: float = 0.0,
     padding: str = "valid",
 ) -> list[Layer]:
     """The convolutional network that tutorials train on MNIST.
@@ -86,6 +87,8 @@ def cnn(
     conv_rate : float, optional
         Of the dropout after each pool, in [0, 1]; by default half of `rate`.
         At 0 there is none.
+    input_rate : float, default 0.0
+        Of dropout on the input, likewise.
     padding : {"valid", "same"}, default "valid"
         Of the convolutions. With two of them, "valid" takes images of 10 x 10
         and more, "same" of 4 x 4 and more.
@@ -115,7 +118,7 @@ def cnn(
     dense = mlp(classes, hidden, rate)
     if conv_rate is None:
         conv_rate = rate / 2
-    layers: list[Layer] = []
+    layers = _dropout(input_rate)
     for count in filters:
         layers += [Conv2D(count, 3, padding=padding), ReLU(), MaxPool2D(), *_dropout(conv_rate)]
     return layers + dense
@@ -126,6 +129,7 @@ def regularized(
     hidden: Sequence[int] = (512, 512),
     rate: float = 0.5,
     *,
+    input_rate: float = 0.0,
     earlier_rate: float = 0.3,
     everywhere: bool = False,
     l1: float = 1e-5,
@@ -143,6 +147,8 @@ def regularized(
     rate : float, default 0.5
         Of the dropout after the last hidden layer, in [0, 1]. At 0 there is
         none.
+    input_rate : float, default 0.0
+        Of dropout on the input, likewise.
     earlier_rate : float, default 0.3
         Of the dropout after each hidden layer before it, if `everywhere`.
     everywhere : bool, default False
@@ -184,7 +190,7 @@ def regularized(
     >>> names(models.regularized(10, hidden=(64, 32), everywhere=True))
     'Flatten Dense BatchNorm ReLU Dropout Dense BatchNorm ReLU Dropout Dense'
     """
-    layers: list[Layer] = [Flatten()]
+    layers: list[Layer] = [Flatten(), *_dropout(input_rate)]
     for number, units in enumerate(hidden, 1):
         layers += [Dense(units, l1=l1, l2=l2), BatchNorm(), ReLU()]
         if number == len(hidden):
@@ -201,6 +207,7 @@ def text(
     *,
     words: int,
     units: int = 100,
+    input_rate: float | None = None,
 ) -> list[Layer]:
     """The mean of the words' vectors, then dense layers as those of `mlp`.
 
@@ -209,12 +216,13 @@ def text(
     classes, hidden
         As of `mlp`.
     rate : float, default 0.5
-        Of the dropout of words and of that after each hidden layer, in [0, 1].
-        At 0 there is none.
+        Of the dropout after each hidden layer, in [0, 1]. At 0 there is none.
     words : int
         How many indices there are: ``len`` of a `fastdrop.text.Vocabulary`.
     units : int, default 100
         Size of a word's vector.
+    input_rate : float, optional
+        Of the dropout of words, likewise; by default `rate`.
 
     Returns
     -------
@@ -237,9 +245,11 @@ def text(
     >>> [type(layer).__name__ for layer in models.text(2, words=5000)]
     ['EmbeddingDropout', 'GlobalAvgPool1D', 'Dense', 'ReLU', 'Dropout', 'Dense']
     """
+    if input_rate is None:
+        input_rate = rate
     layers: list[Layer] = [
-        EmbeddingDropout(words, units, rate, padding=0)
-        if rate
+        EmbeddingDropout(words, units, input_rate, padding=0)
+        if input_rate
         else Embedding(words, units, padding=0),
         GlobalAvgPool1D(),
     ]
@@ -249,7 +259,12 @@ def text(
 
 
 def bigrams(
-    classes: int, hidden: Sequence[int] = (), rate: float = 0.5, *, words: int
+    classes: int,
+    hidden: Sequence[int] = (),
+    rate: float = 0.5,
+    *,
+    words: int,
+    input_rate: float | None = None,
 ) -> list[Layer]:
     """Softmax regression on which words and pairs there are, with dropout of these.
 
@@ -260,10 +275,11 @@ def bigrams(
     hidden : sequence of int, default ()
         Units of hidden layers (ReLU) between the bag and the classes.
     rate : float, default 0.5
-        Of the dropout of what is in the bag, and of hidden units, in [0, 1].
-        At 0 there is none.
+        Of the dropout of hidden units, in [0, 1]. At 0 there is none.
     words : int
         As of `text`.
+    input_rate : float, optional
+        Of the dropout of what is in the bag, likewise; by default `rate`.
 
     Returns
     -------
@@ -296,7 +312,7 @@ def bigrams(
     init = "glorot_uniform" if hidden else "zeros"
     layers: list[Layer] = [
         Embedding(words, first, padding=0, init=init),
-        *_dropout(rate, shared_axes=2),
+        *_dropout(rate if input_rate is None else input_rate, shared_axes=2),
         GlobalSumPool1D(),
     ]
     for size in others:
@@ -311,6 +327,7 @@ def lstm(
     *,
     words: int,
     units: int = 100,
+    input_rate: float | None = None,
     per_step: bool = False,
 ) -> list[Layer]:
     """An LSTM that reads the words' vectors, with dropout of its inputs and its state.
@@ -322,9 +339,11 @@ def lstm(
     hidden : sequence of int, default (64,)
         Units of each LSTM, at least one.
     rate : float, default 0.5
-        Of both dropouts of each LSTM, in [0, 1].
+        Of the dropout of each LSTM's state, in [0, 1].
     words, units
         As of `text`.
+    input_rate : float, optional
+        Of the dropout of its inputs, likewise; by default `rate`.
     per_step : bool, default False
         Draw new masks at each step, and not one for all steps of a sequence.
 
@@ -359,7 +378,7 @@ def lstm(
             LSTM(
                 size,
                 return_sequences=number < len(hidden),
-                dropout=rate,
+                dropout=rate if input_rate is None else input_rate,
                 recurrent_dropout=rate,
                 per_step=per_step,
             )
@@ -391,3 +410,6 @@ READS: dict[str, dict[str, Any]] = {
     "bigrams": {"ngrams": (1, 2), "unique": True},
     "lstm": {"min_count": 2},
 }
+# The argument that has the rate of each place where a model can have dropout.
+RATES = {name: {"input": "input_rate", "hidden": "rate"} for name in MODELS | TEXT_MODELS}
+RATES["cnn"] |= {"conv": "conv_rate"}

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isqrt
+from inspect import signature
+from math import prod
 from operator import index
 from os import PathLike
 from time import perf_counter
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from fastdrop.data import Dataset, load
-from fastdrop.models import MODELS, READS, TEXT_MODELS
-from fastdrop.nn import Callback, ProgressBar, Sequential
+from fastdrop.kinds import substituted
+from fastdrop.models import MODELS, RATES, READS, TEXT_MODELS
+from fastdrop.nn import Callback, Dense, ProgressBar, Sequential
 from fastdrop.nn.arguments import check_count
 from fastdrop.nn.optimizers import OPTIMIZERS
 from fastdrop.rates import check_rate
+from fastdrop.samples import check_readable, classes, images, part, repeated
 from fastdrop.text import encoded
 
 # From so many training samples on, an epoch is many steps: larger batches and
@@ -28,6 +31,20 @@ LARGE = 10_000
 MANY_SENTENCES = 1_000
 
 LEARNING_RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
+
+
+class Asked(TypedDict, total=False):
+    """What `fastdrop.experiments.train` is asked that all experiments have in common."""
+
+    model: str | None
+    data: Dataset | str | PathLike[str]
+    data_dir: str | PathLike[str] | None
+    train_share: float
+    hidden: Sequence[int] | None
+    epochs: int | None
+    batch_size: int | None
+    optimizer: str | None
+    learning_rate: float | None
 
 
 @dataclass(frozen=True)
@@ -73,50 +90,89 @@ class Arm:
 
 
 class Setting:
-    """The arguments of `fastdrop.experiments.compare`, checked, with their defaults."""
+    """The arguments of a training, checked, with their defaults.
+
+    Parameters
+    ----------
+    where : str
+        What errors begin with.
+    model, data, data_dir, train_share, rate, hidden
+        As of `fastdrop.experiments.train`.
+    epochs, batch_size, optimizer, learning_rate, seed
+        As of `fastdrop.experiments.train`.
+    place : {"input", "conv", "hidden"}, optional
+        Where alone there is dropout, of that rate; by default the model says it.
+    input_rate : float, default 0.0
+        Of dropout on the input, besides that.
+    kind : str, optional
+        One of `fastdrop.kinds`, in the place of dropout.
+    fixed_active : bool, default False
+        The units of that place are divided by ``1 - rate``: with dropout, as many
+        are active as without.
+    samples : int, optional
+        How many of the training samples there are, drawn by the seed with each
+        class in its share; they are repeated up to as many as there were, so that
+        an epoch has as many steps.
+    """
 
     def __init__(
         self,
         where: str,
-        model: str | None,
-        data: Dataset | str | PathLike[str],
-        data_dir: str | PathLike[str] | None,
-        train_share: float,
-        rate: float,
-        hidden: Sequence[int] | None,
-        epochs: int | None,
-        batch_size: int | None,
-        optimizer: str | None,
-        learning_rate: float | None,
-        seed: Any,
+        *,
+        model: str | None = None,
+        data: Dataset | str | PathLike[str] = "digits",
+        data_dir: str | PathLike[str] | None = None,
+        train_share: float = 0.5,
+        rate: float = 0.5,
+        hidden: Sequence[int] | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        seed: Any = 0,
+        place: str | None = None,
+        input_rate: float = 0.0,
+        kind: str | None = None,
+        fixed_active: bool = False,
+        samples: int | None = None,
     ) -> None:
         self.where = where
         if model is None:
             model = "text" if isinstance(data, str) and data == "reviews" else "mlp"
         self.model = _named("model", model, MODELS | TEXT_MODELS, where)
-        dropped = check_rate(rate, where)
-        if not isinstance(dropped, float):
-            raise TypeError(f"{where}: rate must be one number, got an array of rates")
-        self.rate = dropped
+        self.rate = one_rate(rate, where)
+        self.input_rate = one_rate(input_rate, f"{where}, input_rate")
         if optimizer is None:
             small = isinstance(data, str) and data == "digits" and model == "mlp"
             optimizer = "sgd" if small else "adam"
         self.optimizer = _named("optimizer", optimizer, LEARNING_RATES, where)
         self.learning_rate = LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
         self.seed = _check_seed(seed, where)
+        self.source = "arrays" if isinstance(data, Dataset) else data
+        self.data_dir, self.train_share = data_dir, train_share
         if not isinstance(data, Dataset):
             data = load(data, data_dir, train_share)
-        self.options: dict[str, Any] = {} if hidden is None else {"hidden": tuple(hidden)}
-        _check_kind(data, model, where)
+        check_readable(data, model, where)
+        self.given = data
+        if samples is not None:
+            data = part(data, check_count(samples, "samples", where), self.seed, where)
+        self.samples = samples
+        self.options: dict[str, Any] = {}
         if model in TEXT_MODELS:
             data, vocabulary = encoded(data, **READS[model])
             self.options["words"] = len(vocabulary)
         if model == "cnn":
-            data = _images(data, where)
+            data = images(data, where)
             if min(data.x_train.shape[1:3]) < 10:
                 self.options["padding"] = "same"
-        self.data = data
-        self.classes = _classes(data, where)
+        # Not before words are counted.
+        self.data = data = repeated(data, len(self.given.x_train))
+        self.classes = classes(data, where)
+        if hidden is None:
+            hidden = signature((MODELS | TEXT_MODELS)[model]).parameters["hidden"].default
+        self.hidden = tuple(hidden)
+        self.place, self.kind, self.fixed_active = place, kind, fixed_active
+        self._check_place()
         large = len(data.x_train) >= LARGE
         many = large or (model in TEXT_MODELS and len(data.x_train) >= MANY_SENTENCES)
         if epochs is None:
@@ -126,13 +182,74 @@ class Setting:
         self.epochs = check_count(epochs, "epochs", where)
         self.batch_size = check_count(batch_size, "batch_size", where)
 
-    def network(self, dropout: bool = True) -> Sequential:
-        """The network before training, with or without its dropout layers."""
-        rate = self.rate if dropout else 0.0
-        layers = (MODELS | TEXT_MODELS)[self.model](self.classes, rate=rate, **self.options)
+    def arguments(self) -> dict[str, Any]:
+        """What makes this setting again from the data it was given, which are not among them."""
+        names = [name for name in signature(Setting).parameters if hasattr(self, name)]
+        return {name: getattr(self, name) for name in names if name != "data"}
+
+    def but(self, **changes: Any) -> Setting:
+        """The same with other arguments."""
+        other = Setting(**{**self.arguments(), "data": self.given, **changes})
+        other.source = self.source
+        return other
+
+    def network(self) -> Sequential:
+        """The network before training."""
+        make = (MODELS | TEXT_MODELS)[self.model]
+        rates, options = {"rate": self.rate}, {"hidden": self.hidden, **self.options}
+        if self.place is not None:
+            rates = {
+                argument: self.rate if place == self.place else 0.0
+                for place, argument in RATES[self.model].items()
+            }
+        if self.input_rate:
+            rates["input_rate"] = self.input_rate
+        if self.fixed_active:
+            name = "filters" if self.place == "conv" else "hidden"
+            sizes = options.get(name) or signature(make).parameters[name].default
+            options[name] = tuple(round(size / (1 - self.rate)) for size in sizes)
+        layers = make(self.classes, **rates, **options)
+        if self.kind is not None:
+            samples = self.samples or len(self.data.x_train)
+            steps = self.epochs * -(-len(self.data.x_train) // self.batch_size)
+            sample = self.data.x_train.shape[1:]
+            layers = substituted(layers, self.kind, self.rate, sample, samples=samples, steps=steps)
         momentum = {"momentum": 0.9} if self.optimizer == "sgd" else {}
         optimizer = OPTIMIZERS[self.optimizer](self.learning_rate, **momentum)
         return Sequential(layers, optimizer=optimizer, rng=self.seed)
+
+    def words(self) -> str:
+        """The network in a few words."""
+        network = self.network()
+        network.predict(self.data.x_test[:1])
+        if self.model == "mlp":
+            sizes = [prod(self.data.x_train.shape[1:])]
+            sizes += [layer.units for layer in network.layers if isinstance(layer, Dense)]
+            return f"{'-'.join(map(str, sizes))} units"
+        count = sum(param.size for layer in network.layers for param in layer.params.values())
+        return f"{self.model}, {count:,} parameters"
+
+    def _check_place(self) -> None:
+        if self.place is not None:
+            known = [place for place in RATES[self.model] if place != "hidden" or self.hidden]
+            if self.place not in known:
+                raise ValueError(
+                    f"{self.where}: the model {self.model} can have dropout at "
+                    f"{' or '.join(known)}, got {self.place!r}"
+                )
+        if (self.kind or self.fixed_active) and self.rate == 1:
+            raise ValueError(
+                f"{self.where}: rate must be below 1 where noise or units grow with "
+                "1 / (1 - rate), got 1"
+            )
+        # Each of these layers has dropout, or it does not fix what is active.
+        if self.fixed_active and (
+            self.place not in ("conv", "hidden") or self.model in ("regularized", "lstm")
+        ):
+            raise ValueError(
+                f"{self.where}: active units can be fixed at hidden and conv of mlp, cnn, text and "
+                f"bigrams, got {self.place} of {self.model}"
+            )
 
     def run(
         self,
@@ -204,20 +321,12 @@ def _named(what: str, name: Any, known: Mapping[str, Any], where: str) -> str:
     return name
 
 
-def _check_kind(data: Dataset, model: str, where: str) -> None:
-    """Raise where a model of sentences is given numbers, or the other way round."""
-    x = np.asarray(data.x_train)
-    sentences = x.ndim == 1 and x.dtype.kind in "OTU"
-    if model in TEXT_MODELS and not sentences:
-        raise TypeError(
-            f"{where}: the model {model} needs sentences, such as the data reviews, "
-            f"got samples of {x.dtype} and shape {x.shape[1:]}"
-        )
-    if sentences and model not in TEXT_MODELS:
-        raise TypeError(
-            f"{where}: the model {model} needs samples of numbers, got sentences; "
-            f"{', '.join(TEXT_MODELS)} are models of these"
-        )
+def one_rate(rate: Any, where: str) -> float:
+    """`rate` as a float; raises for what is none, or for several."""
+    dropped = check_rate(rate, where)
+    if not isinstance(dropped, float):
+        raise TypeError(f"{where}: rate must be one number, got an array of rates")
+    return dropped
 
 
 def _check_seed(seed: Any, where: str) -> int:
@@ -231,32 +340,3 @@ def _check_seed(seed: Any, where: str) -> int:
     if number < 0:
         raise ValueError(f"{where}: seed must be at least 0, got {number}")
     return number
-
-
-def _classes(data: Dataset, where: str) -> int:
-    """How many classes the labels of both parts make, counted from 0."""
-    largest = int(max(data.y_train.max(), data.y_test.max()))
-    samples = len(data.y_train) + len(data.y_test)
-    # Years or house numbers would need a network of any size.
-    if not 0 < largest < samples:
-        raise ValueError(
-            f"{where}: labels must be those of classes, 0, 1, ..., at least two and no more than "
-            f"there are samples, {samples:,}; got {largest} as the largest"
-        )
-    return largest + 1
-
-
-def _images(data: Dataset, where: str) -> Dataset:
-    """Samples as images (N, H, W, C), if that is what they are."""
-    given = shape = data.x_train.shape[1:]
-    if len(shape) == 1 and isqrt(shape[0]) ** 2 == shape[0]:
-        shape = isqrt(shape[0]), isqrt(shape[0])
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    if len(shape) != 3:
-        raise ValueError(
-            f"{where}: the model cnn needs images, samples of shape (H, W, C), (H, W) or "
-            f"(H * H,), got samples of shape {given}"
-        )
-    x_train, x_test = (x.reshape(-1, *shape) for x in (data.x_train, data.x_test))
-    return data._replace(x_train=x_train, x_test=x_test)

@@ -67,8 +67,8 @@ def test_options_reach_the_library(run, tmp_path):
     )
     assert result.exit_code == 0, result.output
     data = fastdrop.data.digits(0.75)
-    expected = fastdrop.experiments.compare(
-        rate=0.25, hidden=(8, 6), epochs=1, batch_size=100, learning_rate=0.01, seed=9, data=data,
+    expected = fastdrop.experiments.train(
+        compare=True, rate=0.25, hidden=(8, 6), epochs=1, batch_size=100, learning_rate=0.01, seed=9, data=data,
         optimizer="rmsprop",
     )  # fmt: skip
     assert f"{len(data.y_train):,} digits to train on" in result.stdout
@@ -341,8 +341,8 @@ def test_help_teaches(run):
     for model in MODELS | TEXT_MODELS:
         assert re.search(rf"^      {model} +\w+", result.stdout, re.MULTILINE)
     options = re.findall(r"^  (--[a-z-]+)", result.stdout, re.MULTILINE)
-    assert len(options) == 18
-    without_default = {"--checkpoint", "--resume", "--quiet"}
+    assert len(options) == 19
+    without_default = {"--run", "--checkpoint", "--resume", "--quiet"}
     for option in options:
         section = result.stdout.split(f"\n  {option} ", 1)[1].split("\n  -", 1)[0]
         shown = "[default:" in re.sub(r"\s+", " ", section)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from threadpoolctl import threadpool_info
 import fastdrop
 from fastdrop import setting
 from fastdrop.data import Dataset, digits, mnist
-from fastdrop.experiments import Interrupted, compare, train
+from fastdrop.experiments import Interrupted, train
 from fastdrop.models import MODELS
 from fastdrop.nn import SGD, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 from fastdrop.plots import learning_curves
+
+compare = partial(train, compare=True)
 
 
 def blas_threads():

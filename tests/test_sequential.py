@@ -352,6 +352,41 @@ def test_class_weights_of_yes_and_no():
     assert history["loss"] == [pytest.approx(expected, rel=1e-5)]
 
 
+def test_sample_weights_weigh_losses_and_gradients():
+    x, y = samples()
+    weights = np.random.default_rng(1).uniform(0, 3, 64)
+    models = [network(rate=0.0, optimizer=SGD(0.1), input_shape=(8,)) for _ in range(3)]
+    p = softmax(models[2].forward(x).astype(float))
+    expected = -(weights * np.log(p[np.arange(64), y])).sum() / 64
+    whole = {"batch_size": 64, "shuffle": False}
+    assert fitted(models[0], x, y, **whole, sample_weight=weights)["loss"] == [
+        pytest.approx(expected, rel=1e-5)
+    ]
+    assert models[1].train_batch(x, y, weights) == pytest.approx(expected, rel=1e-5)
+    models[2].backward(((p - np.eye(3)[y]) * weights[:, None] / 64).astype(np.float32))
+    for model in models[:2]:
+        for layer, other in zip(model.layers, models[2].layers, strict=True):
+            for name, param in layer.params.items():
+                moved = other.params[name] - 0.1 * other.grads[name]
+                np.testing.assert_allclose(param, moved, rtol=1e-5, atol=1e-7)
+
+
+def test_sample_weights_follow_their_samples():
+    """Through shuffling and the split, and beside weights of classes."""
+    x, y = samples()
+    each = np.choose(y, [0.5, 1.0, 2.0])
+    own = np.random.default_rng(1).uniform(0, 3, 64)
+    by_class = {0: 0.5, 2: 2.0}
+    for split in (0.0, 0.25):
+        settings = {"epochs": 2, "batch_size": 10, "validation_split": split}
+        found = fitted(network(), x, y, **settings, sample_weight=each)
+        assert found == fitted(network(), x, y, **settings, class_weight=by_class)
+        both = fitted(network(), x, y, **settings, sample_weight=own, class_weight=by_class)
+        product = fitted(network(), x, y, **settings, sample_weight=own * each)
+        np.testing.assert_allclose(both["loss"], product["loss"], rtol=1e-5)
+        assert found["loss"] != both["loss"]
+
+
 @pytest.mark.parametrize("done", [1, 2, 3])
 def test_a_run_in_two_parts_is_one_run(done):
     x, y = images()
@@ -631,6 +666,13 @@ def test_wrong_shapes_name_the_layer():
         ({"class_weight": {7: 1}}, ValueError, "class_weight names 7, which is no label in y"),
         ({"class_weight": {0: -1}}, ValueError, r"class_weight\[0\] must be finite and at least 0"),
         ({"class_weight": {0: "1"}}, TypeError, r"class_weight\[0\] must be a number, got '1'"),
+        ({"sample_weight": "x"}, TypeError, "sample_weight must hold real numbers, got <U1"),
+        ({"sample_weight": np.ones(63)}, ValueError, r"one weight for each of 64 .* shape \(63,\)"),
+        (
+            {"sample_weight": np.full(64, np.nan)},
+            ValueError,
+            "sample_weight must be finite and at least 0, got nan",
+        ),
         ({"callbacks": [print]}, TypeError, "callbacks must be Callback objects, got <built-in"),
     ],
     ids=lambda value: repr(value)[:40] if isinstance(value, dict) else "",

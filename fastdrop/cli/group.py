@@ -14,7 +14,10 @@ except ImportError:
     sys.exit('fastdrop: the command needs click: `pip install "fastdrop[app]"`')
 
 # In the order of the help: fastdrop.cli.NAME has the command NAME.
-COMMANDS = ("train",)
+COMMANDS = (
+    *("train", "compare", "sweep", "datasize", "tune", "family"),
+    *("predict", "plot", "report", "bench", "info"),
+)
 
 
 class _Commands(click.Group):
@@ -57,6 +60,7 @@ def main(ctx: click.Context) -> None:
     \b
     Begin with
         fastdrop train
+        fastdrop compare --help
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

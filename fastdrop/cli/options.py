@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,68 @@ import click
 import fastdrop
 
 
-class Sizes(click.ParamType):
-    """Layer sizes with commas between them."""
+class Numbers(click.ParamType):
+    """Several numbers for one option, with commas or spaces between them."""
 
-    name = "sizes"
+    name = "numbers"
+    example = "0 .2 .5"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
         if isinstance(value, tuple):
             return value
-        words = value.split(",")
-        if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-            self.fail(f"{value!r} is not a list of sizes like 512,512", param, ctx)
-        return tuple(map(int, words))
+        try:
+            return tuple(self.number(word) for word in value.replace(",", " ").split())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of {self.name} like {self.example}", param, ctx)
+
+    def number(self, word: str) -> Any:
+        return float(word)
+
+
+class Rates(Numbers):
+    """Probabilities."""
+
+    name = "rates in [0, 1]"
+
+    def number(self, word: str) -> float:
+        rate = float(word)
+        if not 0 <= rate <= 1:  # written so that NaN fails
+            raise ValueError
+        return rate
+
+
+class Sizes(Numbers):
+    """Whole numbers above 0."""
+
+    name, example = "sizes", "512,512"
+
+    def number(self, word: str) -> int:
+        if not word.isdecimal() or int(word) < 1:
+            raise ValueError
+        return int(word)
+
+
+class Several(click.Command):
+    """A command whose options of `Numbers` take all the words that follow them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        lists = {
+            name for param in self.params if isinstance(param.type, Numbers) for name in param.opts
+        }
+        joined: list[str] = []
+        gathers = awaits = False  # the last word takes more; the last word wants one
+        for word in args:
+            name, _, value = word.partition("=")
+            if re.match(r"--?[a-zA-Z]", word):
+                joined.append(word)
+                gathers = name in lists and bool(value)
+                awaits = name in lists and not value
+            elif gathers:
+                joined[-1] += f" {word}"
+            else:
+                joined.append(word)
+                gathers, awaits = awaits, False
+        return super().parse_args(ctx, joined)
 
 
 def options(*names: str) -> Callable[[Any], Any]:
@@ -42,6 +93,9 @@ DATA = ("data", "data-dir", "train-share")
 NETWORK = ("model", "rate", "hidden")
 TRAINING = ("epochs", "batch-size", "optimizer", "learning-rate")
 MACHINE = ("backend", "threads")
+# How an experiment is repeated, and what becomes of it.
+REPEATED = ("seeds", "seed", "jobs")
+SHOWN = ("run-out", "json", "quiet")
 
 _OPTIONS = {
     "data": click.option(
@@ -56,8 +110,9 @@ _OPTIONS = {
         type=click.Path(path_type=Path),
         show_default="what FASTDROP_DATA says",
         help="Folder of the four files of mnist or fashion_mnist (train-images-idx3-ubyte.gz, "
-        "...), or of rt-polarity.pos and rt-polarity.neg, or one with a folder mnist, fashion_mnist or "
-        "rt-polarity in it. Without it, reviews are 200 sentences that come with fastdrop.",
+        "...), or of rt-polarity.pos and rt-polarity.neg, or one with a folder mnist, "
+        "fashion_mnist or rt-polarity in it. Without it, reviews are 200 sentences that come "
+        "with fastdrop.",
     ),
     "train-share": click.option(
         "--train-share",
@@ -77,6 +132,12 @@ _OPTIONS = {
         default=0.5,
         help="Probability of dropping a hidden unit, or in models of text a word; in the cnn, "
         "pixels of feature maps are dropped with half of it.",
+    ),
+    "input-rate": click.option(
+        "--input-rate",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        help="Probability of dropping an input, where there is dropout.",
     ),
     "hidden": click.option(
         "--hidden",
@@ -125,6 +186,27 @@ _OPTIONS = {
         type=click.IntRange(min=1),
         show_default="all that the process may use",
         help="The most threads that compute.",
+    ),
+    "seeds": click.option(
+        "--seeds",
+        type=click.IntRange(min=1),
+        default=3,
+        help="How many runs each arm has; their seeds are --seed, the next one, and so on.",
+    ),
+    "jobs": click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        show_default="as many as threads",
+        help="Processes that train at once; the numbers are the same with any.",
+    ),
+    "run-out": click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        show_default="runs/COMMAND",
+        help="Folder for run.json, table.csv and the picture; a run that is in it is replaced.",
+    ),
+    "json": click.option(
+        "--json", "as_json", is_flag=True, help="Print the run as JSON, and nothing else."
     ),
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress bars."),
 }

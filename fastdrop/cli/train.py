@@ -12,7 +12,8 @@ from fastdrop.cli.group import fail, told
 from fastdrop.cli.options import DATA, MACHINE, NETWORK, TRAINING, options, set_machine
 
 if TYPE_CHECKING:
-    from fastdrop.experiments import Arm, Training
+    from fastdrop.experiments import Training
+    from fastdrop.setting import Arm
 
 
 @click.command()
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     default="learning-curves.png",
     help="File (.png, .svg, .pdf) for the learning curves, or a folder for it.",
 )
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder for figures and networks, for `fastdrop plot` and `fastdrop report`.",
+)
 @options("quiet")
 @click.pass_context
 def train(
@@ -51,6 +58,7 @@ def train(
     checkpoint: Path | None,
     resume: Path | None,
     out: Path,
+    folder: Path | None,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -79,7 +87,7 @@ def train(
         fastdrop train --data mine.npz --checkpoint mine.safetensors
         fastdrop train --data mine.npz --resume mine.safetensors --epochs 90
     """
-    from fastdrop import experiments, plots
+    from fastdrop import experiments, plots, runs
 
     kept = checkpoint or resume
     if compare is None:
@@ -92,10 +100,10 @@ def train(
             set_machine(backend, threads)
             # Before the training and not after it.
             plots.destination(out)
-            result = (
-                experiments.compare(**settings)
-                if compare
-                else experiments.train(checkpoint=checkpoint, resume=resume, **settings)
+            if folder is not None:
+                runs.destination(folder)
+            result = experiments.train(
+                compare=compare, checkpoint=checkpoint, resume=resume, **settings
             )
     except experiments.Interrupted as stop:
         words = [ctx.find_root().info_name or "fastdrop", *ctx.obj]
@@ -107,9 +115,13 @@ def train(
     click.echo(_report(result, samples))
     try:
         path = plots.save(plots.learning_curves(result), out)
+        if folder is not None:
+            result.run.save(folder)
     except OSError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"learning curves: {path}")
+    if folder is not None:
+        click.echo(f"run: {folder.absolute()}")
 
 
 def _report(result: Training, samples: str) -> str:

@@ -41,7 +41,29 @@ def part(samples: int, share: Any, where: str) -> int:
     return begin
 
 
-def sample_weights(class_weight: Any, y: np.ndarray, dtype: Any, where: str) -> np.ndarray | None:
+def check_weights(sample_weight: Any, samples: int, dtype: Any, where: str) -> np.ndarray | None:
+    """`sample_weight` as an array of `dtype`, a number of at least 0 for each sample."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind not in "fiub":
+        raise TypeError(f"{where}: sample_weight must hold real numbers, got {weights.dtype}")
+    if weights.shape != (samples,):
+        raise ValueError(
+            f"{where}: sample_weight must hold one weight for each of {samples} samples, "
+            f"shape ({samples},), got shape {weights.shape}"
+        )
+    weights = weights.astype(dtype, copy=False)
+    # Written so that NaN fails.
+    right = (weights >= 0) & (weights < np.inf)
+    if not right.all():
+        raise ValueError(
+            f"{where}: sample_weight must be finite and at least 0, got {weights[~right][0]}"
+        )
+    return weights
+
+
+def class_weights(class_weight: Any, y: np.ndarray, dtype: Any, where: str) -> np.ndarray | None:
     """A weight for each of the labels `y`; classes that are not named weigh 1."""
     if class_weight is None:
         return None

@@ -134,7 +134,7 @@ class Layer:
         if x.dtype not in (dtypes or _REAL):
             accepted = " or ".join(map(str, dtypes or _REAL))
             raise TypeError(f"{self.where}: x must be {accepted}, got {x.dtype}")
-        return np.require(x, None, ("C", "A"))
+        return _plain(x)
 
     def _gradient(self, dy: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """`dy` likewise, by an output of that shape and dtype."""
@@ -144,7 +144,7 @@ class Layer:
             raise ValueError(
                 f"{self.where}: dy must have the output's shape {shape}, got {dy.shape}"
             )
-        return np.require(dy, None, ("C", "A"))
+        return _plain(dy)
 
     def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to write a result into: fresh, or while training the one of
@@ -161,6 +161,12 @@ class Layer:
         if any(array is None for array in arrays):
             raise RuntimeError(f"{self.where}: backward needs a forward before it")
         return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """`array` itself, as a rule: asking `numpy.require` takes 2 us."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.require(array, None, ("C", "A"))
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -171,7 +171,7 @@ def _pass(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Through these layers, as `Sequential` goes through all of its own."""
     for layer, tail, noisy in layers:
-        more: dict[str, Any] = {} if tail is NO_TAIL else {"tail": tail}
+        more: dict[str, Any] = {} if tail == NO_TAIL else {"tail": tail}
         if layer.takes_lengths and lengths is not None:
             more["lengths"] = lengths
         steps = x.shape[1:2]

@@ -22,9 +22,10 @@ from fastdrop.nn.inputs import (
     check_samples,
     check_sizes,
     check_two,
+    check_weights,
+    class_weights,
     named,
     part,
-    sample_weights,
     slices,
 )
 from fastdrop.nn.interrupts import whole
@@ -167,7 +168,7 @@ class Sequential:
                 dy = layer.backward(dy)
         return dy
 
-    def train_batch(self, x: Any, y: Any) -> float:
+    def train_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """One step of the optimiser on one batch.
 
         Parameters
@@ -175,6 +176,8 @@ class Sequential:
         x : array_like of shape (batch, ...)
         y : array_like
             What the loss takes: integer labels (batch,), or targets.
+        sample_weight : array_like of shape (batch,), optional
+            As of `fit`.
 
         Returns
         -------
@@ -198,7 +201,8 @@ class Sequential:
         """
         where = f"{type(self).__name__}.train_batch"
         x, y = self._check_pair(x, y, where)
-        return self._step(x.astype(self._takes, copy=False), y, None, where)[0]
+        weights = check_weights(sample_weight, len(x), self.dtype, where)
+        return self._step(x.astype(self._takes, copy=False), y, weights, where)[0]
 
     def fit(
         self,
@@ -211,6 +215,7 @@ class Sequential:
         validation_split: float = 0.0,
         shuffle: bool = True,
         class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
         callbacks: Iterable[Callback] = (),
         verbose: bool = True,
@@ -233,6 +238,10 @@ class Sequential:
             False takes the samples in their own order.
         class_weight : dict of int to float, optional
             Factors of the loss of samples with these labels.
+        sample_weight : array_like of shape (samples,), optional
+            Factors of the loss of each sample, at least 0; the sum over a batch is
+            divided by its size, whatever they are. Those of `class_weight`
+            multiply them.
         initial_epoch : int, default 0
             How many of the epochs are done already. A model that was saved
             after some and loaded goes on with ``initial_epoch=model.epoch``, bit
@@ -266,6 +275,7 @@ class Sequential:
         done = check_count(initial_epoch, "initial_epoch", where, least=0)
         callbacks = check_callbacks(callbacks, where)
         x, y = self._check_pair(x, y, where)
+        factors = check_weights(sample_weight, len(x), self.dtype, where)
         begin, held_out = part(len(x), validation_split, where), None
         if validation_data is not None:
             if begin < len(x):
@@ -277,7 +287,10 @@ class Sequential:
         elif begin < len(x):
             held_out = x[begin:], y[begin:]
             x, y = x[:begin], y[:begin]
-        weights = sample_weights(class_weight, y, self.dtype, where)
+            factors = None if factors is None else factors[:begin]
+        weights = class_weights(class_weight, y, self.dtype, where)
+        if factors is not None:
+            weights = factors if weights is None else weights * factors
         if verbose:
             callbacks.append(ProgressBar())
         if not done or self.history is None:
@@ -555,7 +568,7 @@ class Sequential:
             self._fused_of = []
         lengths: np.ndarray | None = None
         for layer, tail in self._computing():
-            more: dict[str, Any] = {} if tail is NO_TAIL else {"tail": tail}
+            more: dict[str, Any] = {} if tail == NO_TAIL else {"tail": tail}
             if layer.takes_lengths and lengths is not None:
                 more["lengths"] = lengths
             steps = x.shape[1:2]
@@ -610,12 +623,13 @@ class Sequential:
     @contextmanager
     def _reusing(self) -> Iterator[None]:
         """In the block, layers write into the arrays of the step before."""
-        for layer in walk(self.layers):
+        layers = list(walk(self.layers))
+        for layer in layers:
             layer.reuses = True
         try:
             yield
         finally:
-            for layer in walk(self.layers):
+            for layer in layers:
                 layer.reuses = False
 
     def _forget(self) -> None:

@@ -1,22 +1,21 @@
-"""Questions that training runs answer: `train` needs one run, `compare` two."""
+"""One training run, or the same without dropout and with it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from os import PathLike
 from typing import Any, TypeVar
 
 from fastdrop.data import Dataset
+from fastdrop.experiments.experiment import described, row
 from fastdrop.kernels import get_backend
-from fastdrop.nn import Dense, Sequential
+from fastdrop.nn import Sequential
 from fastdrop.resuming import Saving, resumed, try_to_save
+from fastdrop.runs import Run
 from fastdrop.setting import Arm, Setting
 from fastdrop.threads import get_num_threads
-
-_Result = TypeVar("_Result", bound="Training")
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,11 @@ class Training:
     Attributes
     ----------
     arms : tuple of Arm
-        One from `train`, two from `compare`.
+        One, or two of a comparison.
     network, summary : str
         The network in a few words, and in a table of its layers.
+    run : Run
+        The same as a run that can be saved, with the trained networks.
     """
 
     arms: tuple[Arm, ...]
@@ -45,6 +46,7 @@ class Training:
     test_samples: int
     backend: str
     threads: int
+    run: Run
 
     @property
     def seconds(self) -> float:
@@ -54,7 +56,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Comparison(Training):
-    """What `compare` found, with everything that it was asked."""
+    """What `train` found of the same network without and with dropout."""
 
     @property
     def without(self) -> Arm:
@@ -75,7 +77,7 @@ class Interrupted(KeyboardInterrupt):
         self.checkpoint, self.epoch = checkpoint, epoch
 
 
-def compare(
+def train(
     *,
     model: str | None = None,
     data: Dataset | str | PathLike[str] = "digits",
@@ -89,11 +91,11 @@ def compare(
     learning_rate: float | None = None,
     seed: Any = 0,
     progress: bool = False,
-) -> Comparison:
-    """Train the same network without and with its dropout layers.
-
-    Both runs start from the same weights and see the same batches in the same
-    order; they differ in the dropout alone.
+    compare: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+) -> Training:
+    """Train a network with its dropout layers, alone or after the same without them.
 
     Parameters
     ----------
@@ -122,82 +124,9 @@ def compare(
         has.
     progress : bool, default False
         Show a progress bar for each run.
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of a wrong kind or out of its range, or the data do
-        not fit the model, before anything is trained.
-    FloatingPointError
-        If a loss became NaN or infinite: the learning rate is too large.
-    ImportError
-        If scikit-learn (for the digits) or, for `progress`, tqdm is not
-        installed.
-    OSError
-        If the data are not there or cannot be read.
-
-    Notes
-    -----
-    Dropout is for networks with more weights than their data can set. On the
-    defaults, 301,066 parameters and 896 digits to train on, the test error
-    after 60 epochs was 3.06 % without and 2.35 % with dropout: means of the
-    seeds 0 to 9, whose standard deviations were 0.26 and 0.23. Dropout was
-    better with each of the ten, by 0.33 to 1.3 points (2.89 and 2.55 % with
-    seed 0). The figures from here on are of NumPy's products, which round
-    otherwise. It takes its time: after 20 epochs the means were 3.29 and 3.17 %.
-    The defaults were chosen among a few dozen settings by such test errors: they
-    show what dropout can do, not what it always does. At larger learning rates
-    it did harm (0.05: 2.65 and 2.92 %; 0.1: 2.59 and 4.74 %; six seeds), and
-    with `Adam` at 1e-3 as well (2.11 and 2.40 %).
-
-    Examples
-    --------
-    >>> import fastdrop
-    >>> result = fastdrop.experiments.compare(hidden=(32,), epochs=5)
-    >>> result.without.test_error < 0.2, len(result.with_dropout.test_errors)
-    (True, 5)
-    """
-    setting = Setting(
-        "compare", model, data, data_dir, train_share, rate, hidden, epochs, batch_size,
-        optimizer, learning_rate, seed,
-    )  # fmt: skip
-    plain, network = setting.network(dropout=False), setting.network()
-    names = ("without dropout", f"with dropout {setting.rate:g}")
-    bars = [name.ljust(max(map(len, names))) if progress else None for name in names]
-    arms = (
-        setting.run(plain, "without dropout", 0.0, bars[0]),
-        setting.run(network, "with dropout", setting.rate, bars[1]),
-    )
-    return _result(Comparison, setting, arms, network)
-
-
-def train(
-    *,
-    model: str | None = None,
-    data: Dataset | str | PathLike[str] = "digits",
-    data_dir: str | PathLike[str] | None = None,
-    train_share: float = 0.5,
-    rate: float = 0.5,
-    hidden: Sequence[int] | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    optimizer: str | None = None,
-    learning_rate: float | None = None,
-    seed: Any = 0,
-    progress: bool = False,
-    checkpoint: str | PathLike[str] | None = None,
-    resume: str | PathLike[str] | None = None,
-) -> Training:
-    """Train a network with its dropout layers, alone.
-
-    Parameters are those of `compare`, and these:
-
-    Parameters
-    ----------
+    compare : bool, default False
+        Train without dropout, too: from the same weights, and with the same
+        batches in the same order.
     checkpoint : str or path-like, optional
         A file for the network, written after each epoch. An existing one is
         replaced.
@@ -209,13 +138,23 @@ def train(
     Returns
     -------
     Training
-        Of all epochs; times are of this run.
+        Of all epochs; times are of this run. A Comparison if `compare` is set.
 
     Raises
     ------
-    TypeError, ValueError, FloatingPointError, ImportError, OSError
-        As by `compare`; also if `resume` cannot be read or is of a run with
-        other arguments or other data, and if `checkpoint` cannot be written.
+    TypeError, ValueError
+        If an argument is of a wrong kind or out of its range, or the data do
+        not fit the model, before anything is trained.
+        Also if `resume` is of a run with other arguments or other data, and if
+        `compare` and a checkpoint are asked for together.
+    FloatingPointError
+        If a loss became NaN or infinite: the learning rate is too large.
+    ImportError
+        If scikit-learn (for the digits) or, for `progress`, tqdm is not
+        installed.
+    OSError
+        If the data or `resume` are not there or cannot be read, or `checkpoint`
+        cannot be written.
     Interrupted
         On Ctrl-C, if an epoch is in `checkpoint`; else the KeyboardInterrupt.
 
@@ -227,9 +166,16 @@ def train(
     True
     """
     setting = Setting(
-        "train", model, data, data_dir, train_share, rate, hidden, epochs, batch_size,
-        optimizer, learning_rate, seed,
+        "train", model=model, data=data, data_dir=data_dir, train_share=train_share, rate=rate,
+        hidden=hidden, epochs=epochs, batch_size=batch_size, optimizer=optimizer,
+        learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
+    if compare:
+        if checkpoint is not None or resume is not None:
+            raise ValueError(
+                "train: compare trains two networks and a checkpoint has one: leave one out"
+            )
+        return _compared(setting, progress)
     network = setting.network() if resume is None else resumed(setting, os.fsdecode(resume))
     callbacks = []
     if checkpoint is not None:
@@ -245,25 +191,40 @@ def train(
         if checkpoint is None or not saving.epoch:
             raise
         raise Interrupted(checkpoint, saving.epoch) from None
-    return _result(Training, setting, (arm,), network)
+    return _result(Training, setting, [(arm, network)])
+
+
+_Found = TypeVar("_Found", bound=Training)
+
+
+def _compared(setting: Setting, progress: bool) -> Comparison:
+    names = ("without dropout", f"with dropout {setting.rate:g}")
+    bars = [name.ljust(max(map(len, names))) if progress else None for name in names]
+    networks = setting.but(rate=0.0).network(), setting.network()
+    arms = (
+        setting.run(networks[0], "without dropout", 0.0, bars[0]),
+        setting.run(networks[1], "with dropout", setting.rate, bars[1]),
+    )
+    return _result(Comparison, setting, [*zip(arms, networks, strict=True)])
 
 
 def _result(
-    kind: type[_Result], setting: Setting, arms: tuple[Arm, ...], network: Sequential
-) -> _Result:
+    kind: type[_Found], setting: Setting, trained: Sequence[tuple[Arm, Sequential]]
+) -> _Found:
     """What was found, with what was asked."""
-    if setting.model == "mlp":
-        sizes = [prod(setting.data.x_train.shape[1:])]
-        sizes += [layer.units for layer in network.layers if isinstance(layer, Dense)]
-        words = f"{'-'.join(map(str, sizes))} units"
-    else:
-        count = sum(param.size for layer in network.layers for param in layer.params.values())
-        words = f"{setting.model}, {count:,} parameters"
+    arms = tuple(arm for arm, _ in trained)
+    words, threads = setting.words(), get_num_threads()
+    run = Run(
+        "train" if len(arms) == 1 else "compare",
+        described(setting, seeds=[setting.seed], jobs=1, threads=threads),
+        tuple(row(arm.name, arm.rate, setting.seed, arm) for arm in arms),
+        models={arm.name: network for arm, network in trained},
+    )
     return kind(
         arms=arms,
         model=setting.model,
         network=words,
-        summary=network.summary(),
+        summary=trained[-1][1].summary(),
         rate=setting.rate,
         epochs=setting.epochs,
         batch_size=setting.batch_size,
@@ -273,5 +234,6 @@ def _result(
         train_samples=len(setting.data.x_train),
         test_samples=len(setting.data.x_test),
         backend=get_backend(),
-        threads=get_num_threads(),
+        threads=threads,
+        run=run,
     )
