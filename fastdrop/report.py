@@ -209,15 +209,12 @@ def _number(x: float | None) -> str:
 
 
 def _arm(arm: Summary) -> dict[str, Any]:
-    def spread(value: float) -> float | None:
-        return value if arm.seeds > 1 else None
-
     return {
         "name": arm.arm,
         "x": _number(arm.x),
-        "train": percent(arm.train_error, spread(arm.train_spread)),
-        "test": percent(arm.test_error, spread(arm.test_spread)),
-        "gap": points(arm.gap, spread(arm.gap_spread)),
+        "train": arm.said("train_error"),
+        "test": arm.said("test_error"),
+        "gap": arm.said("gap"),
         "seeds": arm.seeds,
     }
 

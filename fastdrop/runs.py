@@ -104,7 +104,8 @@ class Run:
                 (arm.test_error, arm.test_spread),
                 (arm.gap, arm.gap_spread),
             )
-            cells.append([arm.arm, *x, *(percent(*pair) for pair in figures), str(arm.seeds)])
+            shown = [percent(mean, spread if arm.seeds > 1 else None) for mean, spread in figures]
+            cells.append([arm.arm, *x, *shown, str(arm.seeds)])
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
             "   ".join(

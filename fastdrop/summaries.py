@@ -36,6 +36,12 @@ class Summary:
     gap: float
     gap_spread: float
 
+    def said(self, name: str) -> str:
+        """``train_error``, ``test_error`` or ``gap`` as text; one seed has no spread."""
+        spread = getattr(self, f"{name.removesuffix('_error')}_spread")
+        in_words = points if name == "gap" else percent
+        return in_words(getattr(self, name), spread if self.seeds > 1 else None)
+
 
 def summary(rows: Sequence[dict[str, Any]]) -> Summary:
     """That of the rows of one arm."""

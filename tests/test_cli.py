@@ -68,9 +68,16 @@ def test_options_reach_the_library(run, tmp_path):
     assert result.exit_code == 0, result.output
     data = fastdrop.data.digits(0.75)
     expected = fastdrop.experiments.train(
-        compare=True, rate=0.25, hidden=(8, 6), epochs=1, batch_size=100, learning_rate=0.01, seed=9, data=data,
+        compare=True,
+        rate=0.25,
+        hidden=(8, 6),
+        epochs=1,
+        batch_size=100,
+        learning_rate=0.01,
+        seed=9,
+        data=data,
         optimizer="rmsprop",
-    )  # fmt: skip
+    )
     assert f"{len(data.y_train):,} digits to train on" in result.stdout
     assert "network: 64-8-6-10 units" in result.stdout
     without, with_dropout = expected.without.test_error, expected.with_dropout.test_error

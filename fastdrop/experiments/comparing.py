@@ -7,7 +7,7 @@ from typing import Unpack
 from fastdrop.experiments.experiment import Case, Experiment
 from fastdrop.runs import Run
 from fastdrop.setting import Asked
-from fastdrop.summaries import percent, points
+from fastdrop.summaries import points
 
 
 def compare(
@@ -108,10 +108,10 @@ def compare(
     gain = without.test_error - dropped.test_error
     return experiment.run(
         f"With dropout {rate:g} the gap between training and test is "
-        f"{points(dropped.gap, dropped.gap_spread)}, without it "
-        f"{points(without.gap, without.gap_spread)}.",
-        f"The test error is {percent(dropped.test_error, dropped.test_spread)} with dropout and "
-        f"{percent(without.test_error, without.test_spread)} without it: dropout "
+        f"{dropped.said('gap')}, without it "
+        f"{without.said('gap')}.",
+        f"The test error is {dropped.said('test_error')} with dropout and "
+        f"{without.said('test_error')} without it: dropout "
         + (
             f"lowers it by {points(gain)}"
             if gain > 0

@@ -93,6 +93,8 @@ class Experiment:
         self._rows: list[dict[str, Any]] = []
         self._models: dict[str, Sequential] = {}
         self._jobs = self._threads = 1
+        # Arguments of its own, for the settings of the run.
+        self.own: dict[str, Any] = {}
 
     def train(self, cases: Iterable[Case]) -> list[Summary]:
         """Run each case with each seed; all are checked before the first.
@@ -135,6 +137,7 @@ class Experiment:
             jobs=self._jobs,
             threads=self._threads,
             seconds=round(perf_counter() - self._begun, 3),
+            **self.own,
         )
         return Run(self.kind, settings, tuple(self._rows), findings, dict(self._models))
 

@@ -8,7 +8,7 @@ from fastdrop.experiments.experiment import Case, Experiment
 from fastdrop.kinds import KINDS, suited
 from fastdrop.runs import Run
 from fastdrop.setting import Asked
-from fastdrop.summaries import ONE_SEED, Summary, best_of, percent
+from fastdrop.summaries import ONE_SEED, Summary, best_of
 
 
 def family(
@@ -72,8 +72,8 @@ def family(
     best, near = best_of(arms)
     worse = [arm for arm in arms if arm.test_error > plain.test_error]
     found = [
-        f"Lowest test error with {best.arm}: {percent(best.test_error, best.test_spread)}; "
-        f"without noise it is {percent(plain.test_error, plain.test_spread)}."
+        f"Lowest test error with {best.arm}: {best.said('test_error')}; "
+        f"without noise it is {plain.said('test_error')}."
     ]
     if best.seeds == 1:
         found.append(ONE_SEED)

@@ -11,7 +11,7 @@ from fastdrop.experiments.experiment import Case, Experiment
 from fastdrop.nn.arguments import check_count
 from fastdrop.runs import Run
 from fastdrop.setting import Asked
-from fastdrop.summaries import percent, points
+from fastdrop.summaries import points
 
 
 def datasize(
@@ -75,6 +75,7 @@ def datasize(
     counts = [check_count(size, "sizes", "datasize") for size in sizes]
     if not counts or len(set(counts)) < len(counts):
         raise ValueError(f"datasize: sizes must be different ones, at least one, got {counts}")
+    experiment.own = {"input_rate": float(input_rate)}
     on = {"rate": experiment.base.rate, "input_rate": input_rate}
     arms = experiment.train(
         Case(arm, size, {"samples": size, **changes})
@@ -89,8 +90,8 @@ def datasize(
     gain, without, dropped = gains[most]
     found = [
         f"Dropout helps most with {most:,} training samples: the test error falls from "
-        f"{percent(without.test_error, without.test_spread)} to "
-        f"{percent(dropped.test_error, dropped.test_spread)}, by {points(gain)}."
+        f"{without.said('test_error')} to "
+        f"{dropped.said('test_error')}, by {points(gain)}."
         if gain > 0
         else "Dropout does not help with any of these numbers of training samples."
     ]

@@ -81,7 +81,7 @@ def sweep(
 
 def _findings(arms: list[Summary]) -> list[str]:
     best, near = best_of(arms)
-    found = [f"Lowest test error at {best.arm}: {percent(best.test_error, best.test_spread)}."]
+    found = [f"Lowest test error at {best.arm}: {best.said('test_error')}."]
     if best.seeds == 1:
         return [*found, ONE_SEED]
     if near:

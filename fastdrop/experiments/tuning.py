@@ -87,6 +87,7 @@ def tune(
         "tune", rate=rate, seeds=seeds, seed=seed, n_jobs=n_jobs, progress=progress,
         hidden=(units,) * layers, **asked,
     )  # fmt: skip
+    experiment.own = {"layers": layers, "start": units, "most": most, "input_rate": input_rate}
     while True:
         hidden = (units,) * layers
         (plain,) = experiment.train([Case("without dropout", units, _grown(hidden, 0.0))])
@@ -104,7 +105,7 @@ def tune(
     return experiment.run(
         f"{size} fit the training samples without dropout (training error "
         f"{percent(plain.train_error)}); their test error is "
-        f"{percent(plain.test_error, plain.test_spread)}."
+        f"{plain.said('test_error')}."
         if fitted
         else f"Up to {size} nothing fits the training samples: the training error is "
         f"{percent(plain.train_error)}. Train for more epochs, or allow more units.",
@@ -124,8 +125,7 @@ def _fitted(run: Run, units: int) -> bool:
 def _advice(plain: Summary, dropped: list[Summary]) -> list[str]:
     best = min(dropped, key=lambda arm: arm.test_error)
     found = [
-        f"{arm.arm[0].upper()}{arm.arm[1:]} the test error is "
-        f"{percent(arm.test_error, arm.test_spread)}."
+        f"{arm.arm[0].upper()}{arm.arm[1:]} the test error is {arm.said('test_error')}."
         for arm in dropped
     ]
     if best.test_error >= plain.test_error:
