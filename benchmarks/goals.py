@@ -127,6 +127,33 @@ def monte_carlo(network: str) -> dict:
     return {"goal": f"{network}: predict_mc over the predictions it is made of", "most": 1}
 
 
+def estimator_speed(case: str) -> dict:
+    return {"goal": f"MLPClassifier, {case}: fit, times as fast as scikit-learn's", "least": 1.5}
+
+
+def estimator_accuracy(case: str) -> dict:
+    return {"goal": f"MLPClassifier, {case}: accuracy, points above scikit-learn's", "least": 0}
+
+
+# What is timed in PyTorch, and its size: times as fast as with PyTorch's dropout.
+_IN_TORCH = {
+    ("forward", 2**20): 30,
+    ("forward and backward", 2**20): 10,
+    ("forward and backward", 2**12): 1.3,
+    ("MLP, a step", 128): 1.5,
+    ("CNN, a step", 128): 1.25,
+}
+
+
+def in_torch(what: str, size: int) -> dict:
+    if what == "saved":
+        return {"goal": "in PyTorch: bytes an element saved for backward", "most": 0}
+    if (least := _IN_TORCH.get((what, size))) is None:
+        return {}
+    name = f"in PyTorch: {what}, {size}, times as fast as with nn.Dropout"
+    return {"goal": name, "least": least}
+
+
 def met(row: dict) -> bool | None:
     """Whether a row reaches its goal; None where it has none."""
     if "least" in row:
