@@ -11,6 +11,7 @@ from benchmarks.sections import (
     beside_blas,
     copy_share,
     drop_rates,
+    estimators,
     family,
     import_time,
     instruction_sets,
@@ -36,6 +37,7 @@ SECTIONS = {
     "family": family,
     "monte_carlo": monte_carlo,
     "recurrent": recurrent,
+    "estimators": estimators,
     "scaling": scaling,
     "training_memory": training_memory,
 }
