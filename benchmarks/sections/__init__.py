@@ -20,6 +20,7 @@ from benchmarks.sections import (
     recurrent,
     scaling,
     small_arrays,
+    torch_layers,
     training,
     training_memory,
 )
@@ -40,6 +41,7 @@ SECTIONS = {
     "estimators": estimators,
     "scaling": scaling,
     "training_memory": training_memory,
+    "torch": torch_layers,
 }
 
 __all__ = ["SECTIONS"]

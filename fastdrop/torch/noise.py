@@ -1,0 +1,206 @@
+"""A recipe on tensors of any layout and type, and its derivative, which is another."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+from torch.autograd.graph import increment_version
+
+from fastdrop import kernels, rates
+from fastdrop.alpha import SELU_SATURATION, AlphaMask
+from fastdrop.layout import layout
+from fastdrop.mask import Mask
+from fastdrop.threads import get_num_threads
+
+# Types that kernels compute in. The others of `FLOATING` are computed in float32.
+_NATIVE: dict[torch.dtype, np.dtype] = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
+FLOATING = frozenset((*_NATIVE, torch.float16, torch.bfloat16))
+
+# PyTorch's OpenMP threads go on spinning after each operation, so that a second
+# thread of ours has to share a processor with one of them: between matrix
+# products, two took 0.15 ms where one took 0.07 (2^17 float32, two cores), as
+# long as one at 2^20, and two thirds of it at 2^22.
+_PARALLEL_BYTES = 1 << 22
+
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
+
+
+def is_plain(x: Any) -> bool:
+    """Whether `x` is a float tensor in memory that kernels can reach, and nothing is in
+    between that follows what is done to it: a subclass, a transform of torch.func, a trace."""
+    return (
+        type(x) in _PLAIN
+        and x.is_cpu
+        and x.dtype in FLOATING
+        and torch._C._has_storage(x)
+        and not x.is_nested
+        and not x._is_zerotensor()
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._is_tracing()
+    )
+
+
+class Noise(NamedTuple):
+    """A recipe of noise: ``a * x + b`` where a mask keeps, and ``c`` where it drops.
+
+    A call on a small tensor is over in the time that it takes to make three of
+    these, so that they are not made of a `fastdrop.Mask`, whose masks and
+    arithmetic they have.
+    """
+
+    threshold: int
+    a: float
+    b: float
+    c: float
+    order: tuple[int, ...]  # of the axes, from the outermost in memory inwards; () is C order
+    shared_axes: tuple[int, ...]  # places in that order
+    key: int
+    stream: int
+
+    def apply(self, x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+        """The noise on `x`, differentiably: a new tensor of its strides, or `x` itself."""
+        if (x.requires_grad and torch.is_grad_enabled()) or forward_ad._current_level >= 0:
+            if inplace and x.is_leaf and x.requires_grad:
+                # Autograd finds this as well, but when the values are overwritten.
+                raise RuntimeError(
+                    "a leaf Variable that requires grad is being used in an in-place operation."
+                )
+            return _apply(x, self, inplace)
+        if inplace:
+            self.fill(x, x)
+            increment_version(x)
+            return x
+        out = torch.empty_like(x)
+        self.fill(out, x)
+        return out
+
+    def derivative(self) -> Noise:
+        """What backward does to a gradient, and forward to a tangent."""
+        return self if self.c == 0.0 else self._replace(b=-0.0, c=0.0)
+
+    def fill(self, out: torch.Tensor, x: torch.Tensor) -> None:
+        """Compute `out`, of the shape and type of `x` or `x` itself."""
+        threshold, a, b, c, order, axes, key, stream = self
+        if order:
+            out, x = out.permute(order), x.permute(order)
+        dtype = _NATIVE.get(x.dtype)
+        if dtype is None or not (x.is_contiguous() and out.is_contiguous()) or x.is_neg():
+            self._replace(order=())._fill_copy(out, x)
+        elif threshold == rates.ALWAYS:
+            out.zero_()
+        else:
+            # In one piece: each call of another function costs a small tensor one per cent.
+            n = x.numel()
+            # Shared axes lie together, so that it is one call.
+            place = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
+            nbytes = n * dtype.itemsize
+            threads = 1 if nbytes < _PARALLEL_BYTES else get_num_threads()
+            kernels.active().apply(
+                np.frombuffer(_memory(x.data_ptr()), dtype, n),
+                np.frombuffer(_memory(out.data_ptr()), dtype, n),
+                *(*place, key, stream, 0, threshold, a, b, c, threads),
+            )
+
+    def _fill_copy(self, out: torch.Tensor, x: torch.Tensor) -> None:
+        """The same in any layout and type, by way of a copy that kernels take."""
+        working = x.dtype if x.dtype in _NATIVE else torch.float32
+        fits = out is not x and out.dtype is working and out.is_contiguous()
+        work = out if fits else torch.empty(x.shape, dtype=working, device="cpu")
+        work.copy_(x)
+        self.fill(work, work)
+        if work is not out:
+            out.copy_(work)
+
+    def on_transformed(self, dy: torch.Tensor) -> torch.Tensor:
+        """The derivative in PyTorch's own operations, which transforms of it can follow."""
+        order = self.order or range(dy.ndim)
+        shape = tuple(dy.shape[axis] for axis in order)
+        rate = self.threshold / rates.ALWAYS
+        mask = Mask.of(shape, rate, self.shared_axes, self.key, self.stream)
+        keep: Any = torch.from_numpy(np.moveaxis(mask.keep(), range(dy.ndim), order))
+        return torch.where(keep, dy * self.a, 0.0)
+
+
+def axes_of(x: torch.Tensor, first: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """``order`` and ``shared_axes`` of noise on `x` with one draw for all axes from `first` on.
+
+    Elements of a dense tensor have their draws in the order of the memory: in
+    channels last, C order takes five times as long. Whole channels have theirs
+    in C order, which is the same in both memory formats of PyTorch.
+    """
+    if not x.is_contiguous():
+        order = _by_stride(x)
+        longer = [axis for axis in order if x.shape[axis] > 1]
+        own = [axis for axis in longer if axis < first]
+        places = [place for place, axis in enumerate(longer) if axis >= first]
+        alike = not places or (own == sorted(own) and places[-1] - places[0] < len(places))
+        if alike and x.permute(order).is_contiguous():
+            return tuple(order), tuple(place for place, axis in enumerate(order) if axis >= first)
+    return (), tuple(range(first, x.dim()))
+
+
+def _by_stride(x: torch.Tensor) -> list[int]:
+    """The axes from the outermost in memory inwards, sorted by comparisons: in a compiled
+    graph strides may be symbols, which ``sorted`` does not take."""
+    order: list[int] = []
+    strides = x.stride()
+    for axis in range(x.dim()):
+        larger = [place for place, other in enumerate(order) if strides[other] >= strides[axis]]
+        order.insert(larger[-1] + 1 if larger else 0, axis)
+    return order
+
+
+@lru_cache
+def coefficients(alpha: bool, p: float) -> tuple[int, float, float, float]:
+    """Threshold, and the a, b and c of `Noise`, as `Mask` and `AlphaMask` have them."""
+    mask = (AlphaMask if alpha else Mask)((), p, key=0)
+    threshold, a = cast(int, rates.thresholds(p)), cast(float, mask.scale)
+    if not alpha:
+        return threshold, a, -0.0, 0.0
+    b = -a * (threshold / rates.ALWAYS) * SELU_SATURATION
+    return threshold, a, b, a * SELU_SATURATION + b
+
+
+class _Apply(torch.autograd.Function):
+    """Remembers the recipe, and no tensor."""
+
+    @staticmethod
+    def forward(ctx, x, noise, inplace):
+        ctx.noise, ctx.inplace = noise.derivative(), inplace
+        if inplace:
+            ctx.mark_dirty(x)
+        out = x if inplace else torch.empty_like(x)
+        noise.fill(out, x)
+        return out
+
+    @staticmethod
+    def backward(ctx, dy):
+        noise = ctx.noise
+        dx = noise.apply(dy) if is_plain(dy) else noise.on_transformed(dy)
+        return dx, None, None
+
+    @staticmethod
+    def jvp(ctx, dx, *_):
+        noise = ctx.noise
+        tangent = noise.apply(dx) if is_plain(dx) else noise.on_transformed(dx)
+        return dx.copy_(tangent) if ctx.inplace else tangent
+
+
+# Without the detour for transforms of torch.func, which do not come here: a
+# tenth of the time of a small tensor.
+_apply = super(torch.autograd.Function, _Apply).apply
+
+
+# As an array for as long as a tensor lives. ``x.numpy()`` would forbid to resize
+# its storage from then on, which is how programs free activations. One type for
+# all sizes: making one takes longer than the noise.
+_memory: Any = (ctypes.c_char * sys.maxsize).from_address
