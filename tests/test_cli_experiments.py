@@ -280,8 +280,10 @@ def test_help_teaches(run, name):
 def test_examples_of_the_help_are_commands(run, data):
     for name in NAMES:
         text = run(name, "--help").stdout
-        for example in re.findall(rf"^      fastdrop ({name}.*)$", text, re.MULTILINE):
-            command = getattr(import_module(f"fastdrop.cli.{name}"), name)
+        examples = re.findall(rf"^      fastdrop ({name}.*)$", text, re.MULTILINE)
+        assert examples, f"the help of {name} shows none"
+        command = getattr(import_module(f"fastdrop.cli.{name}"), name)
+        for example in examples:
             command.make_context(name, example.split()[1:])
 
 

@@ -538,7 +538,7 @@ def test_predict_mc_is_of_what_predict_gives(data):
 
 def test_predict_mc_without_noise_is_an_error():
     clf = fastdrop.MLPClassifier(max_iter=1)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="not fitted"):
         clf.predict_mc([[0.0] * 6])
     text = r"^MLPClassifier\.predict_mc: needs a fit with dropout or input_dropout above 0"
     with pytest.raises(ValueError, match=text):
@@ -596,7 +596,7 @@ def test_a_mistake_gets_one_line(make, given, text):
     said = str(caught.value)
     assert said.startswith(f"{make.__name__}.fit: ")
     assert "\n" not in said
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="not fitted"):
         est.predict(x)
 
 
@@ -719,7 +719,7 @@ def test_clones_are_not_fitted():
     est = fastdrop.MLPClassifier(dropout=[0.5], kind="alpha", max_iter=1).fit(*classes())
     other = clone(est)
     assert other.get_params() == est.get_params()
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="not fitted"):
         other.predict(classes()[0])
     assert not hasattr(other, "coefs_")
 
