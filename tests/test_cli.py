@@ -1,5 +1,6 @@
 """The commands, through their real entry points."""
 
+import json
 import re
 import shlex
 import signal
@@ -168,6 +169,15 @@ def test_sentences_of_a_folder_and_a_comparison(run, tmp_path):
     assert "72 sentences to train on, 8 for the test" in result.stdout
     assert re.search(r"^ +without dropout +with dropout 0\.5$", result.stdout, re.MULTILINE)
     assert re.search(r"^2  Dense +\(None, 8\) +808$", result.stdout, re.MULTILINE)
+
+
+def test_json_is_all_that_is_printed(run, tmp_path):
+    result = run("train", *QUICK, "--quiet", "--json", "--run", "mine")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((tmp_path / "mine" / "run.json").read_text())
+    assert [row["arm"] for row in printed["rows"]] == ["without dropout", "with dropout"]
+    assert (tmp_path / "learning-curves.png").is_file()
 
 
 def write_own(folder):

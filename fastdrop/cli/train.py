@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder for figures and networks, for `fastdrop plot` and `fastdrop report`.",
 )
-@options("quiet")
+@options("json", "quiet")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -59,6 +59,7 @@ def train(
     resume: Path | None,
     out: Path,
     folder: Path | None,
+    as_json: bool,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -111,14 +112,19 @@ def train(
             words += ["--resume", str(checkpoint)]
         click.echo(err=True)
         fail(f"interrupted; {stop}; to go on: {shlex.join(words)}", 130)
-    samples = {"digits": "digits", "reviews": "sentences"}.get(settings["data"], "samples")
-    click.echo(_report(result, samples))
+    if as_json:
+        click.echo(result.run.to_json())
+    else:
+        samples = {"digits": "digits", "reviews": "sentences"}.get(settings["data"], "samples")
+        click.echo(_report(result, samples))
     try:
         path = plots.save(plots.learning_curves(result), out)
         if folder is not None:
             result.run.save(folder)
     except OSError as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        return
     click.echo(f"learning curves: {path}")
     if folder is not None:
         click.echo(f"run: {folder.absolute()}")
