@@ -358,8 +358,8 @@ def test_help_teaches(run):
     for model in MODELS | TEXT_MODELS:
         assert re.search(rf"^      {model} +\w+", result.stdout, re.MULTILINE)
     options = re.findall(r"^  (--[a-z-]+)", result.stdout, re.MULTILINE)
-    assert len(options) == 19
-    without_default = {"--run", "--checkpoint", "--resume", "--quiet"}
+    assert len(options) == 20
+    without_default = {"--run", "--checkpoint", "--resume", "--json", "--quiet"}
     for option in options:
         section = result.stdout.split(f"\n  {option} ", 1)[1].split("\n  -", 1)[0]
         shown = "[default:" in re.sub(r"\s+", " ", section)
