@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from backends import BACKENDS
 from click.testing import CliRunner
 
 import fastdrop
@@ -12,8 +13,6 @@ from fastdrop.cli import main
 # inherit that; the tests of Ctrl-C need its handler.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-BACKENDS = ("cython", "numba", "reference")
 
 
 @pytest.fixture(params=BACKENDS)

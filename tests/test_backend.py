@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from backends import BACKENDS
 from processes import run_code
 
 import fastdrop

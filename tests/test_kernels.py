@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from backends import BACKENDS
 
 import fastdrop
 from fastdrop.kernels import reference

@@ -1,0 +1,3 @@
+"""The backends, all of which are tested."""
+
+BACKENDS = ("cython", "numba", "reference")
