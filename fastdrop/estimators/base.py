@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastdrop.estimators.parameters import check_parameters, dense, network, start
 from fastdrop.estimators.solvers import Samples, by_epochs, by_lbfgs, params
 from fastdrop.nn import Loss, MonteCarlo, Sequential
-from fastdrop.nn.inputs import slices
+from fastdrop.nn.batches import slices
 
 FLOATS = (np.float64, np.float32)
 # Rows of a sparse X that are dense at once in predictions.

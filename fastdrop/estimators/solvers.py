@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastdrop.estimators.parameters import dense
 from fastdrop.nn import Dense, Sequential
-from fastdrop.nn.inputs import Batches, slices
+from fastdrop.nn.batches import InMemory, slices
 
 
 class Samples(NamedTuple):
@@ -25,10 +25,12 @@ class Samples(NamedTuple):
 
     def batches(self, order: np.ndarray, size: int, dtype: Any) -> Iterator[tuple]:
         """Parts of them in that order. An array of inputs is good until the next one."""
-        buffered = None if issparse(self.x) else Batches(self.x, dtype, size)
-        for batch in slices(len(order), size):
-            rows = order[batch]
-            x = buffered.take(rows) if buffered else self.x[rows].toarray().astype(dtype)
+        parts = (order[batch] for batch in slices(len(order), size))
+        if issparse(self.x):
+            read = ((rows, self.x[rows].toarray().astype(dtype)) for rows in parts)
+        else:
+            read = InMemory(self.x, dtype, size).read(parts)
+        for rows, x in read:
             yield x, self.y[rows], None if self.weights is None else self.weights[rows]
 
 

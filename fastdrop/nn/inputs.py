@@ -1,8 +1,8 @@
-"""What `Sequential` takes: layers, a loss, data; and how data are cut into batches."""
+"""What `Sequential` takes: layers, a loss, data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -78,29 +78,6 @@ def class_weights(class_weight: Any, y: np.ndarray, dtype: Any, where: str) -> n
             raise ValueError(f"{where}: class_weight names {label!r}, which is no label in y")
         weights[y == label] = check_number(weight, f"class_weight[{label!r}]", where)
     return weights
-
-
-def slices(samples: int, size: int) -> Iterator[slice]:
-    """Batches of `size`; the last one may be smaller."""
-    return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
-
-
-class Batches:
-    """Batches of an array in a given order, in the model's dtype, in one buffer."""
-
-    def __init__(self, x: np.ndarray, dtype: Any, size: int) -> None:
-        self._x = x
-        self._dtype = dtype
-        # Taken straight into it, unless the numbers have to be converted.
-        same = x.dtype == dtype
-        self._buffer = np.empty((min(size, len(x)), *x.shape[1:]), dtype) if same else None
-
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        """The samples at `rows`, until the next call."""
-        if self._buffer is None:
-            return self._x[rows].astype(self._dtype)
-        # mode: with "raise", NumPy goes through a copy. Rows are a permutation.
-        return np.take(self._x, rows, axis=0, out=self._buffer[: len(rows)], mode="clip")
 
 
 def check_layers(layers: Iterable[Layer], where: str) -> list[Layer]:

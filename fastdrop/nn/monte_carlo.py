@@ -20,9 +20,9 @@ from fastdrop.mask import MaskStream
 from fastdrop.nn.adaptive import AdaptiveDropout
 from fastdrop.nn.alpha import AlphaDropout, FeatureAlphaDropout
 from fastdrop.nn.arguments import check_count
+from fastdrop.nn.batches import slices
 from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
 from fastdrop.nn.gaussian import GaussianDropout
-from fastdrop.nn.inputs import slices
 from fastdrop.nn.layer import Layer, walk
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.spatial import DROPOUTS

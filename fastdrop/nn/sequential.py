@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from fastdrop.nn.arguments import check_count
+from fastdrop.nn.batches import InMemory, slices
 from fastdrop.nn.callbacks import Callback, History, ProgressBar
 from fastdrop.nn.figures import Figures
 from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
 from fastdrop.nn.inputs import (
-    Batches,
     blame,
     check_callbacks,
     check_layers,
@@ -26,7 +26,6 @@ from fastdrop.nn.inputs import (
     class_weights,
     named,
     part,
-    slices,
 )
 from fastdrop.nn.interrupts import whole
 from fastdrop.nn.layer import Layer, Shape, walk
@@ -297,7 +296,7 @@ class Sequential:
             self.history = History()
         history, self.epoch = self.history, done
         self.stop_training = False
-        batches = Batches(x, self._takes, batch_size)
+        samples = InMemory(x, self._takes, batch_size)
         try:
             for callback in callbacks:
                 callback.on_train_begin(self, epochs, -(-len(x) // batch_size))
@@ -306,10 +305,9 @@ class Sequential:
                     break
                 for callback in callbacks:
                     callback.on_epoch_begin(self, epoch)
-                order = self._sources.order.permutation(len(x)) if shuffle else np.arange(len(x))
-                logs = self._epoch(
-                    batches, y, weights, order, batch_size, callbacks, f"{where}, epoch {epoch}"
-                )
+                batches = samples.batches(self._sources.order if shuffle else None)
+                parts = samples.read(batches)
+                logs = self._epoch(parts, y, weights, callbacks, f"{where}, epoch {epoch}")
                 if held_out is not None:
                     figures = self._evaluate(*held_out, 1024)
                     logs |= {f"val_{name}": value for name, value in figures.items()}
@@ -649,21 +647,16 @@ class Sequential:
 
     def _epoch(
         self,
-        batches: Batches,
+        batches: Iterable[tuple[np.ndarray, np.ndarray]],
         y: np.ndarray,
         weights: np.ndarray | None,
-        order: np.ndarray,
-        size: int,
         callbacks: list[Callback],
         where: str,
     ) -> dict[str, float]:
         figures = Figures()
-        for step, batch in enumerate(slices(len(order), size)):
-            rows = order[batch]
+        for step, (rows, x) in enumerate(batches):
             factors = None if weights is None else weights[rows]
-            loss, correct = self._step(
-                batches.take(rows), y[rows], factors, f"{where}, step {step}"
-            )
+            loss, correct = self._step(x, y[rows], factors, f"{where}, step {step}")
             figures.add(len(rows), loss, correct)
             for callback in callbacks:
                 callback.on_batch_end(self, step, loss)
