@@ -26,6 +26,7 @@ class Samples(NamedTuple):
     def batches(self, order: np.ndarray, size: int, dtype: Any) -> Iterator[tuple]:
         """Parts of them in that order. An array of inputs is good until the next one."""
         parts = (order[batch] for batch in slices(len(order), size))
+        read: Iterator[tuple]
         if issparse(self.x):
             read = ((rows, self.x[rows].toarray().astype(dtype)) for rows in parts)
         else:
