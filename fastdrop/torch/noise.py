@@ -105,8 +105,8 @@ class Noise(NamedTuple):
             nbytes = n * dtype.itemsize
             threads = 1 if nbytes < _PARALLEL_BYTES else get_num_threads()
             kernels.active().apply(
-                np.frombuffer(_memory(x.data_ptr()), dtype, n),
-                np.frombuffer(_memory(out.data_ptr()), dtype, n),
+                _array(x.data_ptr(), dtype, n),
+                _array(out.data_ptr(), dtype, n),
                 *(*place, key, stream, 0, threshold, a, b, c, threads),
             )
 
@@ -200,7 +200,16 @@ class _Apply(torch.autograd.Function):
 _apply = super(torch.autograd.Function, _Apply).apply
 
 
-# As an array for as long as a tensor lives. ``x.numpy()`` would forbid to resize
-# its storage from then on, which is how programs free activations. One type for
-# all sizes: making one takes longer than the noise.
+# One type for all sizes: making one takes longer than the noise.
 _memory: Any = (ctypes.c_char * sys.maxsize).from_address
+
+
+@lru_cache(1024)
+def _array(address: int, dtype: np.dtype, n: int) -> np.ndarray:
+    """The memory of a tensor, to be used only while that lives.
+
+    ``x.numpy()`` would forbid to resize its storage from then on, which is how
+    programs free activations. Kept, since allocators give the same addresses
+    again and again, and making one takes a tenth of the time of a small tensor.
+    """
+    return np.frombuffer(_memory(address), dtype, n)
