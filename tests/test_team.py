@@ -47,6 +47,22 @@ def test_conformance_on_openmp():
     assert "skipped" not in said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_call_on_openmp():
+    """It has the bits of the pool; OpenMP is loaded by it and not before."""
+    code = """
+again = np.zeros_like(x)
+place = x.size, 1, 1, 1, 2, 3, 1 << 31, 2.0, -0.0, 0.0
+for threads in (1, 2, 5):
+    cython_kernels.apply_openmp(x, again, *place, threads)
+    assert (again == out).all(), threads
+    again[:] = 0
+print(cython_kernels.team_name())
+"""
+    assert run_code(USE + code) == "pool"
+    assert "omp" in run_code(USE + code + LIBRARIES)
+
+
 def test_a_fork_after_openmp():
     """GNU OpenMP hangs in a forked child after a parallel region in its parent."""
     code = """

@@ -130,15 +130,22 @@ def _choose_team():
     if name not in ("pool", "openmp"):
         raise ValueError(f"FASTDROP_TEAM must be one of pool, openmp, got {name!r}")
     if name == "openmp":
-        try:
-            from fastdrop.kernels import openmp_team
-        except ImportError as error:
+        team = _openmp()
+        if team is NULL:
             raise ImportError(
                 "FASTDROP_TEAM=openmp: the compiler that built fastdrop had no OpenMP; "
                 "unset it, or install one that has and build again"
-            ) from error
-        team = <fd_team *><size_t>openmp_team.ADDRESS
+            )
     team_in_use = name
+
+
+cdef fd_team *_openmp() except? NULL:
+    """OpenMP's threads, or NULL where fastdrop was built without."""
+    try:
+        from fastdrop.kernels import openmp_team
+    except ImportError:
+        return NULL
+    return <fd_team *><size_t>openmp_team.ADDRESS
 
 
 _choose_team()
@@ -152,12 +159,18 @@ cdef inline int real_of(cnp.ndarray x) noexcept:
 
 
 cdef inline void run(fd_range *work, fd_job *job, int64_t n, int threads) noexcept:
+    run_on(team, work, job, n, threads)
+
+
+cdef inline void run_on(
+    fd_team *members, fd_range *work, fd_job *job, int64_t n, int threads
+) noexcept:
     if n <= WITH_GIL:
         if n > 0:
             work(job, 0, n)
         return
     with nogil:
-        team(<fd_work *>work, job, n, GRAIN, threads)
+        members(<fd_work *>work, job, n, GRAIN, threads)
 
 
 cdef inline fd_job job_of(
@@ -204,10 +217,37 @@ cdef object set_thresholds(fd_job *job, cnp.ndarray thresholds):
 def apply(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
           uint64_t key, uint64_t stream, uint64_t offset,
           uint32_t threshold, double a, double b, double c, int threads):
+    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
+                                threshold, a, b, c)
+    run(kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+
+
+cdef fd_team *openmp = NULL
+
+
+def apply_openmp(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
+                 uint64_t key, uint64_t stream, uint64_t offset,
+                 uint32_t threshold, double a, double b, double c, int threads):
+    """`apply` for who comes from operations on OpenMP, whose threads go on spinning."""
+    global openmp
+    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
+                                threshold, a, b, c)
+    if openmp is NULL:
+        openmp = _openmp()
+        if openmp is NULL:
+            openmp = team
+    run_on(openmp, kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+
+
+cdef inline fd_job apply_job(
+    cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
+    uint64_t key, uint64_t stream, uint64_t offset,
+    uint32_t threshold, double a, double b, double c,
+) noexcept:
     cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
     job.threshold, job.a, job.b, job.c = threshold, a, b, c
     job.streams = job.x != job.out and 2 * x.nbytes > CACHE_BYTES
-    run(kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+    return job
 
 
 def apply_rates(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,

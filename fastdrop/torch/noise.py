@@ -25,11 +25,9 @@ _NATIVE: dict[torch.dtype, np.dtype] = {
 }
 FLOATING = frozenset((*_NATIVE, torch.float16, torch.bfloat16))
 
-# PyTorch's OpenMP threads go on spinning after each operation, so that a second
-# thread of ours has to share a processor with one of them: between matrix
-# products, two took 0.15 ms where one took 0.07 (2^17 float32, two cores), as
-# long as one at 2^20, and two thirds of it at 2^22.
-_PARALLEL_BYTES = 1 << 22
+# From here on two threads of PyTorch's OpenMP, which go on spinning after each
+# operation, take less time than one.
+_PARALLEL_BYTES = 1 << 18
 
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
@@ -103,8 +101,13 @@ class Noise(NamedTuple):
             # Shared axes lie together, so that it is one call.
             place = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
             nbytes = n * dtype.itemsize
-            threads = 1 if nbytes < _PARALLEL_BYTES else get_num_threads()
-            kernels.active().apply(
+            active = kernels.active()
+            apply, threads = active.apply, 1
+            if nbytes >= _PARALLEL_BYTES:
+                # Threads of another team would share processors with PyTorch's.
+                apply = getattr(active, "apply_openmp", apply)
+                threads = min(get_num_threads(), torch.get_num_threads())
+            apply(
                 _array(x.data_ptr(), dtype, n),
                 _array(out.data_ptr(), dtype, n),
                 *(*place, key, stream, 0, threshold, a, b, c, threads),
