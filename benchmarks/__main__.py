@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
-from benchmarks import machine, tables
+from benchmarks import machine, picture, tables
 from benchmarks.sections import SECTIONS
+from fastdrop.plots import destination
 
 DESCRIPTION = """\
 What fastdrop costs, beside a scaled copy and beside other libraries. Every
@@ -26,6 +27,8 @@ examples:
   python -m benchmarks --save results.json        keep the figures, too
   python -m benchmarks --markdown results.json    the tables of a saved run
   python -m benchmarks --markdown results.json peers small
+  python -m benchmarks peers --save peers.json --picture peers.png
+  python -m benchmarks --markdown peers.json --picture peers.png
   python -m benchmarks --quick                    only: does it run?
 
 Timings mean something on a machine that does nothing else meanwhile. Peers are
@@ -48,6 +51,11 @@ def main() -> None:
         result = run(names, arguments.quick, arguments.threads)
     if arguments.save:
         Path(arguments.save).write_text(json.dumps(result, indent=1) + "\n")
+    if arguments.picture:
+        try:
+            picture.save(picture.draw(result), arguments.picture)
+        except ValueError as error:
+            sys.exit(f"python -m benchmarks: {error}")
     print(report(result))
 
 
@@ -69,11 +77,22 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--save", metavar="FILE", help="write the figures to FILE, as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="measure nothing: print a saved FILE")
+    parser.add_argument(
+        "--picture", metavar="FILE", help="draw the section peers to FILE (.png, .svg, …), too"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - SECTIONS.keys():
         parser.error(f"section must be one of {', '.join(SECTIONS)}, got {', '.join(unknown)}")
     if arguments.threads is not None and arguments.threads < 1:
         parser.error(f"--threads must be at least 1, got {arguments.threads}")
+    if arguments.picture:
+        if "peers" not in (arguments.sections or SECTIONS):
+            parser.error("--picture draws the section peers: name it, too")
+        # Before minutes of measuring.
+        try:
+            destination(arguments.picture)
+        except (ImportError, OSError, ValueError) as error:
+            parser.error(f"--picture: {error}")
     return arguments
 
 

@@ -43,6 +43,11 @@ def _numpy_uniform(np_: ModuleType, x: np.ndarray, rate: float, own: tuple[int, 
     )
 
 
+def _numpy_double(np_: ModuleType, x: np.ndarray, rate: float, own: tuple[int, ...]) -> Calls:
+    two = x.dtype.type(2)
+    return lambda: two * x, lambda: two * x
+
+
 def _torch(torch: ModuleType, x: np.ndarray, rate: float, own: tuple[int, ...]) -> Calls:
     dropout = torch.nn.functional.dropout
     tensor = torch.from_numpy(x)
@@ -131,6 +136,9 @@ PEERS = (
     Peer("JAX", "jax", _jax),
     Peer("JAX rbg", "jax", partial(_jax, generator="rbg")),
 )
+
+# No dropout: the copy as users write it, on one thread and into a fresh array.
+DOUBLE = Peer("NumPy 2 * x", "numpy", _numpy_double)
 
 
 def installed(package: str | None = None) -> list[Peer]:

@@ -1,6 +1,7 @@
 """The three-line promise: a plain NumPy network is given dropout by changing three lines."""
 
-from difflib import ndiff
+import re
+from difflib import ndiff, unified_diff
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_three_lines_are_changed():
 def test_the_readme_shows_this_network():
     readme = Path(__file__).parents[1] / "README.md"
     assert f"```python\n{WITH_DROPOUT}```" in readme.read_text()
+
+
+def test_the_readme_shows_what_changes():
+    readme = Path(__file__).parents[1] / "README.md"
+    [shown] = re.findall(r"^```diff\n(.*?)^```", readme.read_text(), re.M | re.S)
+    changes = unified_diff(PLAIN.splitlines(), WITH_DROPOUT.splitlines(), n=99, lineterm="")
+    lines = [line for line in changes if not line.startswith(("---", "+++", "@@"))]
+    assert [line for line in shown.splitlines() if line.startswith(("+", "-"))] == [
+        line for line in lines if line.startswith(("+", "-"))
+    ]
+    assert set(shown.splitlines()) <= {*lines, " ..."}
 
 
 def test_plain_network_learns_its_targets():

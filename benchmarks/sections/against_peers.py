@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from statistics import median
 from timeit import Timer
 
+import numpy as np
+
 import fastdrop
-from benchmarks import cases, fresh, goals, peers
+from benchmarks import baselines, cases, fresh, goals, peers
 from benchmarks.measure import compare, middle, progress, ratio
 from benchmarks.tables import Table, pivot
 
@@ -14,6 +17,9 @@ TITLE = "Times as fast as the peers (float32, rate 0.5, fresh arrays)"
 
 N = 2**20
 RATE = 0.5
+
+# In tables: the quickest way to compute `y = 2 x` into an array that is there.
+COPY = "the copy"
 
 
 def measure(quick: bool, threads: int | None) -> list[dict]:
@@ -46,17 +52,26 @@ def _shape(package: str, name: str, quick: bool) -> list[dict]:
         contenders[backend, "forward"] = Timer(call.ready(x, x), choose)
         contenders[backend, "backward"] = Timer(backward, choose)
     rivals = peers.installed(package)
+    copies = {}
+    if name == "elementwise":
+        copies = baselines.copies(x, np.zeros_like(x), fastdrop.get_num_threads())
+        contenders |= {(copy, "copy"): Timer(call) for copy, call in copies.items()}
+        rivals += [peers.DOUBLE] * (package == "numpy")
     for peer in rivals:
         forward, backward = peer.calls(x, RATE, shape.own(n), fastdrop.get_num_threads())
         contenders[peer.name, "forward"] = Timer(forward)
         contenders[peer.name, "backward"] = Timer(backward)
     times = compare(contenders, quick=quick)
+    best = baselines.best({copy: times[copy, "copy"] for copy in copies}) if copies else ""
     rows = []
     for backend in cases.fast_backends():
         for peer in rivals:
             for way in ("forward", "backward"):
                 ours, theirs = times[backend, way], times[peer.name, way]
-                asked = name == "elementwise" and way == "forward" and not quick
+                plain = name == "elementwise" and way == "forward"
+                if peer is peers.DOUBLE and not plain:
+                    continue
+                asked = plain and not quick and peer is not peers.DOUBLE
                 rows.append(
                     {
                         "backend": backend,
@@ -67,18 +82,48 @@ def _shape(package: str, name: str, quick: bool) -> list[dict]:
                         "figure": ratio(theirs, ours),
                         "seconds": middle(ours),
                         "peer_seconds": middle(theirs),
+                        **(_over(times[best, "copy"], ours, theirs, best) if plain else {}),
                         **(goals.times_faster(backend, peer.package) if asked else {}),
                     }
                 )
     return rows
 
 
+def _over(copy: list[float], ours: list[float], theirs: list[float], name: str) -> dict:
+    """How many copies of the array take as long."""
+    return {
+        "copy": name,
+        "copy_seconds": middle(copy),
+        "copies": ratio(ours, copy),
+        "peer_copies": ratio(theirs, copy),
+    }
+
+
+def contenders(rows: list[dict], what: str) -> dict[str, float]:
+    """``"seconds"`` or ``"copies"`` of each contender, element-wise forward, least first.
+
+    The backends and the copy are measured in the process of each package: theirs
+    is the median over the processes.
+    """
+    found: dict[str, set[float]] = {}
+    for row in rows:
+        if row["shape"] == "elementwise" and row["way"] == "forward" and what in row:
+            found.setdefault(f"fastdrop, {row['backend']}", set()).add(row[what])
+            found.setdefault(row["peer"], set()).add(row[f"peer_{what}"])
+            if "copy" in row:
+                copy = row["copy_seconds"] if what == "seconds" else 1.0
+                found.setdefault(COPY, set()).add(copy)
+    middles = {name: median(figures) for name, figures in found.items()}
+    return dict(sorted(middles.items(), key=lambda item: item[1]))
+
+
 def tables(rows: list[dict]) -> list[Table]:
     columns = ("way", "backend", "peer")
     ways = sorted(rows, key=lambda row: (row["way"] != "forward", row["backend"]))
-    header = ["element-wise forward", "ms"]
-    plain = [row for row in ways if row["shape"] == "elementwise" and row["way"] == "forward"]
-    times = {row["peer"]: row["peer_seconds"] for row in plain}
-    times |= {f"fastdrop, {row['backend']}": row["seconds"] for row in plain}
-    body = [[name, f"{seconds * 1e3:.3f}"] for name, seconds in times.items()]
+    copies = contenders(rows, "copies")
+    header = ["element-wise forward", "ms", *["copies"] * bool(copies)]
+    body = [
+        [name, f"{seconds * 1e3:.3f}", *([f"{copies[name]:.3g}"] if copies else [])]
+        for name, seconds in contenders(rows, "seconds").items()
+    ]
     return [pivot(ways, columns, "shape"), (header, body)]
