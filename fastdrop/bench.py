@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from fastdrop.aligned import aligned
 from fastdrop.functional import dropout
 from fastdrop.info import isa, processor, version_of
 from fastdrop.kernels import backends, use_backend
@@ -131,14 +132,7 @@ class Bench:
             size = f"2^{n.bit_length() - 1}"
             cells.append([row.mask, size, f"{1e3 * row.copy_seconds:.3f}", f"{gigabytes:.0f}"])
             cells[-1] += shares
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in cells
-        )
+        return aligned(cells)
 
 
 def bench(

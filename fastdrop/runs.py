@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from fastdrop.aligned import aligned
 from fastdrop.nn.saving import _replace, load
 from fastdrop.nn.sequential import Sequential
 from fastdrop.summaries import Summary, percent, points, summary
@@ -106,14 +107,7 @@ class Run:
             )
             shown = [percent(mean, spread if arm.seeds > 1 else None) for mean, spread in figures]
             cells.append([arm.arm, *x, *shown, str(arm.seeds)])
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join(
-            "   ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in cells
-        )
+        return aligned(cells, between="   ")
 
     def to_json(self) -> str:
         """All but the networks, as `load_run` reads it."""
