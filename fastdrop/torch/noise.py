@@ -136,16 +136,15 @@ class Noise(NamedTuple):
 def axes_of(x: torch.Tensor, first: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """``order`` and ``shared_axes`` of noise on `x` with one draw for all axes from `first` on.
 
-    Elements of a dense tensor have their draws in the order of the memory: in
-    channels last, C order takes five times as long. Whole channels have theirs
-    in C order, which is the same in both memory formats of PyTorch.
+    Whole channels are numbered alike in both memory formats of PyTorch, so that
+    channels last needs no copy.
     """
     if not x.is_contiguous():
         order = _by_stride(x)
         longer = [axis for axis in order if x.shape[axis] > 1]
         own = [axis for axis in longer if axis < first]
         places = [place for place, axis in enumerate(longer) if axis >= first]
-        alike = not places or (own == sorted(own) and places[-1] - places[0] < len(places))
+        alike = own == sorted(own) and (not places or places[-1] - places[0] < len(places))
         if alike and x.permute(order).is_contiguous():
             return tuple(order), tuple(place for place, axis in enumerate(order) if axis >= first)
     return (), tuple(range(first, x.dim()))
