@@ -99,6 +99,19 @@ def second_thread() -> dict:
     return {"goal": "CNN: training on two threads, times as fast as on one", "least": 1.7}
 
 
+def two_processes(network: str) -> dict:
+    if network != "CNN":
+        return {}
+    name = "CNN: two processes of one thread, times as fast as one of two"
+    return {"goal": name, "least": 0.85}
+
+
+def sums(network: str) -> dict:
+    if network != "MLP":
+        return {}
+    return {"goal": "MLP: sum over two processes over the step", "most": 0.15}
+
+
 def flat_fit() -> dict:
     return {"goal": "CNN: fit, dearest sample of three sizes over the cheapest", "most": 1.1}
 
@@ -113,6 +126,14 @@ def training_growth(library: str) -> dict:
     if library != "fastdrop":
         return {}
     return {"goal": "CNN: growth from step 20 to step 200, MiB", "most": 1}
+
+
+def streamed_speed(file: str) -> dict:
+    return {"goal": f"MLP: fit on a file, {file}, times as fast as in memory", "least": 0.85}
+
+
+def streamed_memory() -> dict:
+    return {"goal": "MLP: fit on a file of 4 GiB, peak of the whole process, MiB", "most": 1024}
 
 
 def kind_of_noise(name: str) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from numbers import Real
 from typing import Any
 
@@ -61,19 +63,33 @@ def gaussian_noise(
     # Written so that NaN fails.
     if not 0 <= float(stddev) < float("inf"):
         raise ValueError(f"{where}: stddev must be finite and at least 0, got {stddev}")
-    draw = source(rng, where)
+    y = add_normals(where, x, stddev if training else 0.0, source(rng, where), out)
+    return given if y is x and isinstance(given, np.ndarray) else y
+
+
+def add_normals(
+    where: str,
+    x: np.ndarray,
+    stddev: float,
+    draw: Callable[[], tuple[int, int]],
+    out: np.ndarray | None,
+    first: int = 0,
+) -> np.ndarray:
+    """The noise for a checked `stddev` and array, whose rows are those from `first`
+    on of a batch; `draw` is asked for key and stream."""
     if out is not None:
         check_out(out, x, where)
-    if not training or stddev == 0:
+    if stddev == 0:
         if out is None:
-            return given if isinstance(given, np.ndarray) else x
+            return x
         np.copyto(out, x)
         return out
     operands, result = prepare(out, x)
     computed, written = operands
     kernels.active(), team_size(x.nbytes)  # raise for bad settings
     noise = np.empty_like(computed)
-    kernels.active().normals(noise.reshape(-1), *draw(), 0, team_size(x.nbytes))
+    offset = first * prod(x.shape[1:])
+    kernels.active().normals(noise.reshape(-1), *draw(), offset, team_size(x.nbytes))
     noise *= float(stddev)
     with np.errstate(all="ignore"):
         np.add(computed, noise, out=written)

@@ -11,6 +11,7 @@ from fastdrop.arrays import check_array, check_out
 from fastdrop.mask import Mask
 from fastdrop.rates import check_rate
 from fastdrop.rng import source
+from fastdrop.share import Share, drawn
 
 
 class BlockMask:
@@ -23,6 +24,8 @@ class BlockMask:
         draw is the upper left corner of a block.
     block_size : int
         Height and width of a block, at least 1.
+    scale : float, optional
+        What kept elements are multiplied by; by default ``count / kept``.
 
     Attributes
     ----------
@@ -35,7 +38,7 @@ class BlockMask:
     -----
     `apply` is ``x * keep * count / kept``, where `count` of the elements `kept`
     are: the mean of the whole batch stays what it is [1]_. So a slice of it is
-    no mask of its own.
+    no mask of its own, unless it is told the `scale` of the whole.
 
     References
     ----------
@@ -51,10 +54,10 @@ class BlockMask:
     ((1, 4, 5, 1), (1, 4, 5, 1))
     """
 
-    __slots__ = ("block_size", "seeds", "shape")
+    __slots__ = ("_given", "block_size", "seeds", "shape")
 
-    def __init__(self, seeds: Mask, block_size: int) -> None:
-        self.seeds, self.block_size = seeds, block_size
+    def __init__(self, seeds: Mask, block_size: int, scale: float | None = None) -> None:
+        self.seeds, self.block_size, self._given = seeds, block_size, scale
         n, rows, columns, channels = seeds.shape
         self.shape = n, rows + block_size - 1, columns + block_size - 1, channels
 
@@ -98,14 +101,19 @@ class BlockMask:
         np.copyto(out, 0.0, where=~keep)
         return out
 
-    @staticmethod
-    def _scale(keep: np.ndarray) -> float:
+    def _scale(self, keep: np.ndarray) -> float:
+        if self._given is not None:
+            return self._given
         kept = np.count_nonzero(keep)
         return keep.size / kept if kept else 0.0
 
 
 def block_mask(
-    shape: tuple[int, ...], rate: float, block_size: int, place: tuple[int, int]
+    shape: tuple[int, ...],
+    rate: float,
+    block_size: int,
+    place: tuple[int, int],
+    share: Share | None = None,
 ) -> BlockMask:
     """The mask of images of a shape, for the rate that elements are to be dropped at.
 
@@ -117,7 +125,13 @@ def block_mask(
     gamma = rate / block_size**2 * (height * width) / (rows * columns)
     # At rate 1 everything is dropped, though blocks that overlap would leave some.
     gamma = 1.0 if rate == 1 else min(gamma, 1.0)
-    return BlockMask(Mask.of((n, rows, columns, channels), gamma, (), *place), block_size)
+    seeds = drawn(Mask, (n, rows, columns, channels), gamma, (), place, share)
+    mask = BlockMask(seeds, block_size)
+    if share is None:
+        return mask
+    keep = mask.keep()
+    count, kept = share.ranks.add([keep.size, np.count_nonzero(keep)], share)
+    return BlockMask(seeds, block_size, count / kept if kept else 0.0)
 
 
 def check_images(shape: tuple[Any, ...], block_size: int, where: str) -> None:

@@ -13,6 +13,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastdrop import idx
+from fastdrop.shards import Shards as Shards
+from fastdrop.shards import release as release
 
 # Images and labels to train on, then those to test on.
 _IDX_FILES = (

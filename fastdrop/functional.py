@@ -16,6 +16,7 @@ from fastdrop.mask import Mask
 from fastdrop.rates import check_rate
 from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
+from fastdrop.share import Share, drawn, whole
 from fastdrop.threads import team_size
 
 
@@ -420,18 +421,20 @@ def apply_noise(
     axes: tuple[int, ...],
     out: np.ndarray | None,
     training: bool = True,
+    share: Share | None = None,
 ) -> tuple[np.ndarray, Any]:
     """Noise of a kind, and its recipe, for a checked rate and checked axes; `draw`
-    is asked for key and stream once nothing can fail any more."""
+    is asked for key and stream once nothing can fail any more. With a share, `x`
+    is these rows of a batch."""
     x = check_array(x, where)
     if not isinstance(rate, float):
-        check_rates_fit(rate, layout(x.shape, axes).shape, where)
+        check_rates_fit(rate, layout(whole(x.shape, share), axes).shape, where)
     if out is not None:
         check_out(out, x, where)
     if training and not (isinstance(rate, float) and rate == 0.0):
         operands, result = prepare(out, x)
         kernels.active(), team_size(x.nbytes)  # raise for bad settings
-        mask = kind.of(x.shape, rate, axes, *draw())
+        mask = drawn(kind, x.shape, rate, axes, draw(), share)
         mask.write_forward(*operands)
         return finish(operands, result, out), mask
     mask = kind.of(x.shape, 0.0, axes, 0, 0)

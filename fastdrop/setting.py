@@ -258,8 +258,10 @@ class Setting:
         rate: float,
         bar: str | None,
         callbacks: Iterable[Callback] = (),
+        comm: Any = None,
     ) -> Arm:
-        """Train up to the last epoch, behind a progress bar if it has a name."""
+        """Train up to the last epoch, behind a progress bar if it has a name; with
+        `comm` in all of its processes."""
         callbacks = [watch := _Watch(self.data), *callbacks]
         if bar is not None:
             callbacks.append(ProgressBar(bar))
@@ -279,6 +281,7 @@ class Setting:
                 initial_epoch=network.epoch,
                 callbacks=callbacks,
                 verbose=False,
+                comm=comm,
             ).history
         seconds = perf_counter() - start
         speed = watch.epochs * len(x_train) / watch.seconds if watch.epochs else None
@@ -310,7 +313,8 @@ class _Watch(Callback):
 
     def on_epoch_end(self, model: Sequential, epoch: int, logs: dict[str, float]) -> None:
         self.epochs, self.seconds = self.epochs + 1, self.seconds + self._end - self._begin
-        accuracy = model.evaluate(self._x, self._y)["accuracy"]
+        data = model._check_stored(self._x, self._y, "evaluate")
+        accuracy = model._evaluate_together(*data)["accuracy"]
         if model.history is not None:
             model.history.append({"train_accuracy": accuracy})
 

@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     default=10.0,
     help="About how long; each line of the table takes its three rounds all the same.",
 )
+@click.option(
+    "--mpi",
+    is_flag=True,
+    help="Measure what a step of training costs in several processes, and what the cost model "
+    "says; start it with mpiexec.",
+)
 @options("threads", "quiet")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(seconds: float, threads: int | None, quiet: bool, as_json: bool) -> None:
+def bench(seconds: float, mpi: bool, threads: int | None, quiet: bool, as_json: bool) -> None:
     """Measure dropout against a copy of the array, here.
 
     The table has, for arrays of several sizes and for masks that share their
@@ -37,11 +43,19 @@ def bench(seconds: float, threads: int | None, quiet: bool, as_json: bool) -> No
 
     Ctrl-C ends it, and prints what was measured.
 
+    With --mpi it trains in all processes that mpiexec started, measures the
+    constants of a cost model, compares its prediction with a step, and prints
+    what it says of many machines; fastdrop.distributed.cost has the model.
+
     \b
     Examples
         fastdrop bench
         fastdrop bench --seconds 60 --threads 1
+        mpiexec -n 2 fastdrop bench --mpi
     """
+    if mpi:
+        _mpi(seconds, threads, as_json)
+        return
     from fastdrop.bench import bench as measure
 
     with told():
@@ -54,6 +68,32 @@ def bench(seconds: float, threads: int | None, quiet: bool, as_json: bool) -> No
     if not found.complete:
         what = "the table has what was measured" if found.rows else "nothing was measured"
         fail(f"interrupted; {what}", 130)
+
+
+def _mpi(seconds: float, threads: int | None, as_json: bool) -> None:
+    from fastdrop.distributed import launched, world
+    from fastdrop.distributed.bench import bench as measure
+
+    rank, size = launched()
+    with told():
+        set_machine(None, threads)
+        found = measure(world("bench") if size > 1 else None, seconds=seconds)
+    if rank:
+        return
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+        return
+    ranks = f"{found.ranks} process{'es' * (found.ranks > 1)}, threads of each: {found.threads}"
+    lines = [ranks, "", found.table()]
+    if found.link:
+        lines[0] += (
+            f"; alpha {1e6 * found.link.alpha:.1f} us a message, "
+            f"beta {1e9 * found.link.beta:.2f} ns a byte"
+        )
+        lines += ["", "the model, for machines like one of these processes", "", found.outlook()]
+    else:
+        lines += ["", "for more of them, and the outlook: mpiexec -n 2 fastdrop bench --mpi"]
+    click.echo("\n".join(lines))
 
 
 def _report(found: Bench) -> str:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from fastdrop.distributed.launch import launched
+
 try:
     import click
 except ImportError:
@@ -35,6 +37,11 @@ class _Commands(click.Group):
         if not extra.pop("standalone_mode", True):
             return super().main(args, standalone_mode=False, **extra)
         words = sys.argv[1:] if args is None else list(args)
+        # Under mpiexec every process runs the command: one that does not train together says
+        # what it has to say once.
+        together = words[:1] == ["train"] or {"bench", "--mpi"} <= {*words}
+        if launched()[0] and (not together or {"-h", "--help"} & {*words}):
+            sys.exit(0)
         try:
             status = super().main(words, standalone_mode=False, obj=words, **extra)
         except click.UsageError as error:
@@ -67,8 +74,9 @@ def main(ctx: click.Context) -> None:
 
 
 def fail(message: str, status: int) -> None:
-    """End the program with one line."""
-    click.echo(f"fastdrop: {message}", err=True)
+    """End the program with one line, of all processes of mpiexec the first one's."""
+    if launched()[0] == 0:
+        click.echo(f"fastdrop: {message}", err=True)
     sys.exit(status)
 
 

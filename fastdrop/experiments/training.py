@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastdrop.data import Dataset
 from fastdrop.experiments.experiment import described, row
@@ -16,6 +17,9 @@ from fastdrop.resuming import Saving, resumed, try_to_save
 from fastdrop.runs import Run
 from fastdrop.setting import Arm, Setting
 from fastdrop.threads import get_num_threads
+
+if TYPE_CHECKING:
+    from fastdrop.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def train(
     compare: bool = False,
     checkpoint: str | PathLike[str] | None = None,
     resume: str | PathLike[str] | None = None,
+    comm: Any = None,
 ) -> Training:
     """Train a network with its dropout layers, alone or after the same without them.
 
@@ -134,6 +139,9 @@ def train(
         The checkpoint of another run: go on where it ended, bit for bit as if
         it had not. All other arguments have to be those of that run, but
         `epochs` may be more.
+    comm : mpi4py.MPI.Intracomm, optional
+        Train in all processes of this communicator, each of which makes this call:
+        the same result, of which the first one writes the checkpoint.
 
     Returns
     -------
@@ -165,45 +173,60 @@ def train(
     >>> result.arms[0].test_error < 0.2
     True
     """
-    setting = Setting(
-        "train", model=model, data=data, data_dir=data_dir, train_share=train_share, rate=rate,
-        hidden=hidden, epochs=epochs, batch_size=batch_size, optimizer=optimizer,
-        learning_rate=learning_rate, seed=seed,
-    )  # fmt: skip
-    if compare:
-        if checkpoint is not None or resume is not None:
-            raise ValueError(
-                "train: compare trains two networks and a checkpoint has one: leave one out"
-            )
-        return _compared(setting, progress)
-    network = setting.network() if resume is None else resumed(setting, os.fsdecode(resume))
-    callbacks = []
-    if checkpoint is not None:
-        checkpoint = os.fsdecode(checkpoint)
-        try_to_save(network, checkpoint, "train")
-        callbacks.append(saving := Saving(checkpoint))
-        if resume is not None and os.path.realpath(resume) == os.path.realpath(checkpoint):
-            saving.epoch = network.epoch
-    name = "with dropout" if setting.rate else "without dropout"
-    try:
-        arm = setting.run(network, name, setting.rate, name if progress else None, callbacks)
-    except KeyboardInterrupt:
-        if checkpoint is None or not saving.epoch:
-            raise
-        raise Interrupted(checkpoint, saving.epoch) from None
-    return _result(Training, setting, [(arm, network)])
+    with _joined(comm) as ranks:
+        setting = Setting(
+            "train", model=model, data=data, data_dir=data_dir, train_share=train_share, rate=rate,
+            hidden=hidden, epochs=epochs, batch_size=batch_size, optimizer=optimizer,
+            learning_rate=learning_rate, seed=seed,
+        )  # fmt: skip
+        if compare:
+            if checkpoint is not None or resume is not None:
+                raise ValueError(
+                    "train: compare trains two networks and a checkpoint has one: leave one out"
+                )
+            return _compared(setting, progress, ranks)
+        network = setting.network() if resume is None else resumed(setting, os.fsdecode(resume))
+        callbacks = []
+        if checkpoint is not None:
+            checkpoint = os.fsdecode(checkpoint)
+            if ranks is None or ranks.rank == 0:
+                try_to_save(network, checkpoint, "train")
+            callbacks.append(saving := Saving(checkpoint))
+            if resume is not None and os.path.realpath(resume) == os.path.realpath(checkpoint):
+                saving.epoch = network.epoch
+        name = "with dropout" if setting.rate else "without dropout"
+        try:
+            bar = name if progress else None
+            arm = setting.run(network, name, setting.rate, bar, callbacks, ranks)
+        except KeyboardInterrupt:
+            if checkpoint is None or not saving.epoch:
+                raise
+            raise Interrupted(checkpoint, saving.epoch) from None
+        return _result(Training, setting, [(arm, network)])
+
+
+@contextmanager
+def _joined(comm: Any) -> Iterator[Ranks | None]:
+    """The processes that train together, which hear of errors in each other; or None."""
+    if comm is None:
+        yield None
+        return
+    from fastdrop.distributed import Ranks
+
+    with Ranks(comm, "train") as ranks:
+        yield ranks
 
 
 _Found = TypeVar("_Found", bound=Training)
 
 
-def _compared(setting: Setting, progress: bool) -> Comparison:
+def _compared(setting: Setting, progress: bool, ranks: Ranks | None) -> Comparison:
     names = ("without dropout", f"with dropout {setting.rate:g}")
     bars = [name.ljust(max(map(len, names))) if progress else None for name in names]
     networks = setting.but(rate=0.0).network(), setting.network()
     arms = (
-        setting.run(networks[0], "without dropout", 0.0, bars[0]),
-        setting.run(networks[1], "with dropout", setting.rate, bars[1]),
+        setting.run(networks[0], "without dropout", 0.0, bars[0], comm=ranks),
+        setting.run(networks[1], "with dropout", setting.rate, bars[1], comm=ranks),
     )
     return _result(Comparison, setting, [*zip(arms, networks, strict=True)])
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+
+# Rows and samples of one batch after the other.
+Batches = Generator[tuple[Any, np.ndarray], None, None]
 
 
 def slices(samples: int, size: int) -> Iterator[slice]:
@@ -28,7 +31,7 @@ class InMemory:
         rows = np.arange(count) if order is None else order.permutation(count)
         return (rows[batch] for batch in slices(count, self._size))
 
-    def read(self, batches: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read(self, batches: Iterable[np.ndarray]) -> Batches:
         """Rows and samples of one batch after the other, each until the next."""
         return ((rows, self._take(rows)) for rows in batches)
 

@@ -39,7 +39,8 @@ class Callback:
     """Called while `Sequential.fit` runs; every method does nothing unless overridden.
 
     Setting ``model.stop_training = True`` ends training after the epoch; before the
-    first, none is trained.
+    first, none is trained. In a training of several processes every one of them
+    calls its own callbacks, with the same logs; one that stops stops all.
 
     Examples
     --------
@@ -107,6 +108,7 @@ class ProgressBar(Callback):
             desc=self._description,
             unit="batch",
             mininterval=0.2,
+            disable=not _speaks(model),
         )
 
     def on_batch_end(self, model: Sequential, step: int, loss: float) -> None:
@@ -308,7 +310,9 @@ class Checkpoint(_Monitor):
 
     def on_epoch_end(self, model: Sequential, epoch: int, logs: dict[str, float]) -> None:
         if self.monitor is None or self._see(self._figure(logs)):
-            model.save(self._name(epoch + 1, logs))
+            path = self._name(epoch + 1, logs)
+            if _speaks(model):
+                model.save(path)
 
     def _name(self, epoch: int, logs: dict[str, float]) -> str:
         try:
@@ -487,6 +491,11 @@ class ReduceOnPlateau(_Monitor):
         if self._due:
             self.wait = 0
         return better
+
+
+def _speaks(model: Sequential) -> bool:
+    """Whether this process, of several that train together, shows and writes things."""
+    return getattr(model, "rank", 0) == 0
 
 
 def _arrays(model: Sequential) -> list[np.ndarray]:

@@ -128,7 +128,9 @@ class ConcreteDropout(Wrapper, Drawing):
             axes = (1, 2) if isinstance(self.layer, Conv2D) else ()
             room = self._room("x", x.shape, x.dtype)
             rate = self.current_rate
-            x, self.mask = apply_noise(self.where, ConcreteMask, x, rate, self.draw, axes, room)
+            x, self.mask = apply_noise(
+                self.where, ConcreteMask, x, rate, self.draw, axes, room, share=self.share
+            )
         return self.layer.forward(x, training)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

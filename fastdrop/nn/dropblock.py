@@ -79,5 +79,5 @@ class DropBlock2D(Noise):
             self.state["step"] += 1
         if rate == 0:
             return x
-        self.mask = block_mask(x.shape, float(rate), self.block_size, self.draw())
+        self.mask = block_mask(x.shape, float(rate), self.block_size, self.draw(), self.share)
         return self.mask.apply(x, self._room("y", x.shape, x.dtype) if out is None else out)

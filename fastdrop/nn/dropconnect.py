@@ -124,6 +124,7 @@ class DropConnect(Dense):
         self._noise.forget()
 
     def _weight(self, training: bool) -> np.ndarray:
+        self._noise.share = None  # of processes with parts of a batch all have these weights
         return self._noise.forward(self.params["weight"], training)
 
     def _weight_gradient(self, x: np.ndarray, dz: np.ndarray, added: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdrop.additive import gaussian_noise
+from fastdrop.additive import add_normals
+from fastdrop.arrays import check_array
 from fastdrop.functional import apply_noise
 from fastdrop.gaussian import GaussianMask
 from fastdrop.layout import check_axes
@@ -95,8 +96,10 @@ class GaussianNoise(Drawing):
             return x
         if self._rng is None:
             self.build(x.shape, x.dtype)
+        x = check_array(x, self.where)
         out = self._room("y", x.shape, x.dtype) if self.reuses else None
-        return gaussian_noise(x, self.stddev, rng=self._rng, out=out)
+        first = self.share.first if self.share else 0
+        return add_normals("gaussian_noise", x, self.stddev, self.draw, out, first)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         return dy
@@ -217,7 +220,9 @@ class VariationalDropout(Drawing):
         axes = check_axes(self.shared_axes, x.ndim, self.where)
         out = self._room("y", x.shape, x.dtype)
         rate = self.current_rate
-        y, self.mask = apply_noise(self.where, GaussianMask, x, rate, self.draw, axes, out)
+        y, self.mask = apply_noise(
+            self.where, GaussianMask, x, rate, self.draw, axes, out, share=self.share
+        )
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

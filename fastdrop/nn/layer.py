@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastdrop.nn.sources import Sources
+from fastdrop.share import Share
 
 Shape = tuple[int | None, ...]
 
@@ -40,6 +41,9 @@ class Layer:
     lengths : ndarray or None
         Those that a layer found in the input of the last `forward`, for all that
         follow it as long as there is a time axis.
+    share : Share or None
+        In a training of several processes, which rows of the batch `forward` gets:
+        a layer that draws draws those of the whole batch's mask.
 
     Notes
     -----
@@ -60,6 +64,7 @@ class Layer:
         # Between the steps of a training, results are written into the same
         # arrays again: fresh ones of megabytes cost page faults.
         self.reuses = False
+        self.share: Share | None = None
         self._rooms: dict[str, np.ndarray] = {}
 
     @property

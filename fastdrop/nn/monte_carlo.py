@@ -26,6 +26,7 @@ from fastdrop.nn.gaussian import GaussianDropout
 from fastdrop.nn.layer import Layer, walk
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.spatial import DROPOUTS
+from fastdrop.nn.stored import stored
 from fastdrop.nn.uncertainty import MonteCarlo, Summary
 from fastdrop.rng import source
 
@@ -53,7 +54,7 @@ def monte_carlo(
         raise ValueError(
             f"{where}: layers must hold one that draws noise, such as Dropout, got none"
         )
-    x = model._check_samples(x, where)
+    x = model._check_samples(stored(x, "x", where), where)
     model._computing()  # which remembers that these layers were checked
     masks = MaskStream(np.random.SeedSequence(draw()))
     before = [(layer, tail, False) for layer, tail in fuse(model.layers[:first])]

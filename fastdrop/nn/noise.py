@@ -127,7 +127,9 @@ class Noise(Drawing):
         rate, axes = self.current_rate, self.axes(x.ndim)
         if out is None and self.reuses:
             out = self._room("y", x.shape, x.dtype)
-        y, self.mask = apply_noise(self.where, self.kind, x, rate, self.draw, axes, out)
+        y, self.mask = apply_noise(
+            self.where, self.kind, x, rate, self.draw, axes, out, share=self.share
+        )
         if callable(self._rate):
             self.state["step"] += 1
         return y

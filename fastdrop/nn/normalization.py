@@ -10,6 +10,7 @@ from fastdrop.kernels.layers import layer_kernels
 from fastdrop.nn.arguments import check_number
 from fastdrop.nn.layer import Layer, Shape
 from fastdrop.nn.sources import Sources
+from fastdrop.share import Share
 from fastdrop.threads import get_num_threads
 
 
@@ -22,6 +23,11 @@ class BatchNorm(Layer):
         What the running statistics keep of their value in each step, in [0, 1).
     epsilon : float, default 1e-5
         Added to the variance, at least 0.
+    synchronized : bool, default False
+        In a training of several processes (``fit`` with ``comm``), take mean and
+        variance of the whole batch, for two exchanges a step. Without it each
+        process normalises its own rows, and the running statistics are means
+        over the processes.
 
     Attributes
     ----------
@@ -62,8 +68,13 @@ class BatchNorm(Layer):
     array([0.2])
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
+    def __init__(
+        self, momentum: float = 0.9, epsilon: float = 1e-5, synchronized: bool = False
+    ) -> None:
         super().__init__()
+        if not isinstance(synchronized, (bool, np.bool_)):
+            raise TypeError(f"{self.where}: synchronized must be a bool, got {synchronized!r}")
+        self.synchronized = bool(synchronized)
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
         self.epsilon = check_number(epsilon, "epsilon", self.where)
         self._x: np.ndarray | None = None
@@ -92,8 +103,11 @@ class BatchNorm(Layer):
         if training:
             mean, variance = np.empty_like(mean), np.empty_like(variance)
             layer_kernels().moments(rows, mean, variance, get_num_threads())
+            count = len(rows)
+            if self._together:
+                count = self._moments_of_all(count, mean, variance)
             self._move("mean", mean)
-            self._move("variance", variance * (len(rows) / max(1, len(rows) - 1)))
+            self._move("variance", variance * (count / max(1, count - 1)))
         inverse = 1 / np.sqrt(variance + variance.dtype.type(self.epsilon))
         a = self.params["weight"] * inverse
         b = self.params["bias"] - mean * a
@@ -115,6 +129,8 @@ class BatchNorm(Layer):
         a = self.params["weight"] * inverse
         dx = self._room("dx", rows.shape, rows.dtype)
         if training:
+            if self._together:
+                sums, products = self._sums_of_all(sums, products)
             # dx = a * (dy - mean(dy) - xhat * mean(dy * xhat)), gathered by dy and x.
             b = -a * inverse * products / len(rows)
             c = -a * sums / len(rows) - b * mean
@@ -126,6 +142,33 @@ class BatchNorm(Layer):
     def forget(self) -> None:
         super().forget()
         self._x = None
+
+    @property
+    def _together(self) -> Share | None:
+        return self.share if self.synchronized else None
+
+    def _moments_of_all(self, count: int, mean: np.ndarray, variance: np.ndarray) -> int:
+        """Make the own mean and variance those of all processes' rows; how many there are.
+
+        Of parts with counts ``n``: ``variance = sum(n * (variance + (mean - all) **
+        2)) / sum(n)``, which loses no digits (Chan, Golub, LeVeque, "Algorithms for
+        computing the sample variance", The American Statistician 37, 1983).
+        """
+        share = self._remembered(self._together)
+        found = share.ranks.gather(np.concatenate([[count * (share.own > 0)], mean, variance]))
+        counts, means, variances = np.split(found, [1, 1 + len(mean)], axis=1)
+        total = counts.sum()
+        mean[...] = center = (counts * means).sum(axis=0) / total
+        variance[...] = (counts * (variances + (means - center) ** 2)).sum(axis=0) / total
+        return int(total)
+
+    def _sums_of_all(self, sums: np.ndarray, products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of all rows, in the terms of the own ones: the gradient here is that
+        of the mean over the own rows, which counts ``share.weight`` in all."""
+        share = self._remembered(self._together)
+        both = share.weight * np.concatenate([sums, products], dtype=np.float64)
+        total = share.ranks.gather(both).sum(axis=0).astype(sums.dtype)
+        return total[: len(sums)], total[len(sums) :]
 
     def _move(self, name: str, now: np.ndarray) -> None:
         running = self.state[name]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from math import isfinite
+from contextlib import closing, contextmanager
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from fastdrop.nn.arguments import check_count
-from fastdrop.nn.batches import InMemory, slices
+from fastdrop.nn.batches import Batches
 from fastdrop.nn.callbacks import Callback, History, ProgressBar
 from fastdrop.nn.figures import Figures
 from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
 from fastdrop.nn.inputs import (
-    blame,
     check_callbacks,
     check_layers,
     check_samples,
@@ -27,14 +25,17 @@ from fastdrop.nn.inputs import (
     named,
     part,
 )
-from fastdrop.nn.interrupts import whole
 from fastdrop.nn.layer import Layer, Shape, walk
 from fastdrop.nn.losses import LOSSES, Loss
 from fastdrop.nn.monte_carlo import monte_carlo
 from fastdrop.nn.optimizers import OPTIMIZERS, Optimizer
 from fastdrop.nn.sources import sources
+from fastdrop.nn.stored import Stored, check_targets, stored
+from fastdrop.nn.streaming import batched, in_order, part_of
 from fastdrop.nn.summary import summary
+from fastdrop.nn.training import joined, train_epoch, train_step
 from fastdrop.nn.uncertainty import MonteCarlo
+from fastdrop.share import Share
 
 
 class Sequential:
@@ -71,6 +72,9 @@ class Sequential:
         How many epochs of it are complete.
     stop_training : bool
         Set by a callback to end `fit` after the epoch.
+    rank : int
+        Number of this process in a `fit` with ``comm``, else 0: callbacks that write
+        or show something do so where it is 0.
 
     Raises
     ------
@@ -124,6 +128,8 @@ class Sequential:
         self.history: History | None = None
         self.epoch = 0
         self.stop_training = False
+        self.rank = 0
+        self._ranks: Any = None
         self._sources = sources(rng, where)
         self._optimizer_state: dict[str, Any] = {}
         self._sample: Shape | None = None
@@ -218,13 +224,15 @@ class Sequential:
         initial_epoch: int = 0,
         callbacks: Iterable[Callback] = (),
         verbose: bool = True,
+        comm: Any = None,
     ) -> History:
         """Train on all samples, in a new order each epoch.
 
         Parameters
         ----------
-        x : array_like of shape (samples, ...)
-        y : array_like
+        x : array_like of shape (samples, ...), path, or object with slices
+            In memory or larger than it: see Notes.
+        y : array_like, path, or object with slices
             What the loss takes: integer labels (samples,), or targets.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller.
@@ -236,7 +244,8 @@ class Sequential:
         shuffle : bool, default True
             False takes the samples in their own order.
         class_weight : dict of int to float, optional
-            Factors of the loss of samples with these labels.
+            Factors of the loss of samples with these labels, which are read into
+            memory for it.
         sample_weight : array_like of shape (samples,), optional
             Factors of the loss of each sample, at least 0; the sum over a batch is
             divided by its size, whatever they are. Those of `class_weight`
@@ -248,6 +257,10 @@ class Sequential:
         callbacks : iterable of Callback, optional
         verbose : bool, default True
             Show a progress bar (tqdm).
+        comm : mpi4py.MPI.Intracomm, optional
+            Train in all processes of this communicator, each of which makes this
+            call with the same arguments, and computes its part of the rows of
+            every batch: see `fastdrop.distributed`.
 
         Returns
         -------
@@ -258,22 +271,54 @@ class Sequential:
         ------
         TypeError, ValueError
             If an argument or the data are of a wrong kind or do not fit each
-            other; nothing has been trained then.
+            other; with `comm`, if they or the networks are not the same in all
+            processes. Nothing has been trained then, unless rows that are not in
+            memory turned out to be of another kind than the first ones, or targets
+            that the loss does not take.
+        OSError, RuntimeError
+            If rows that are not in memory cannot be read; the text names them, and
+            the weights are those of the steps before.
         FloatingPointError
             If a batch's loss is NaN or infinite; the weights are those before
             that batch.
         ImportError
-            If `verbose` is set and tqdm is not installed.
+            If `verbose` is set and tqdm is not installed, or with `comm` mpi4py.
         KeyboardInterrupt
             On Ctrl-C; the weights are those after a whole step, and
             `history` has the epochs that were completed.
+
+        Notes
+        -----
+        Data, also those to validate with, stay where they are if they are more than
+        128 MiB and
+
+        - a path: a folder of .npy files or one, as `fastdrop.data.Shards`;
+        - a `numpy.memmap`, or a slice of one;
+        - an object with ``chunks``, such as a data set of h5py or an array of zarr;
+        - another object with ``len(data)`` and ``data[a:b]``, which gives an array of
+          these rows, unless it is a sequence or has ``__array__``.
+
+        What is smaller is read at once, and all else goes through `numpy.asarray`.
+        Of data that stay where they are, blocks of 4 MiB (of `x` and `y` together, a
+        row counting as 64 bytes at least) come in random order, and the rows of 128
+        MiB of blocks are shuffled among each other, while a thread reads the next
+        128 MiB; pages of a map are given back (`fastdrop.data.release`). The order
+        depends on the model's `rng` and on the number and size of the rows alone.
         """
         where = f"{type(self).__name__}.fit"
+        if comm is not None:
+            with joined(self, comm, where):
+                return Sequential.fit(
+                    self, x, y, epochs=epochs, batch_size=batch_size,
+                    validation_data=validation_data, validation_split=validation_split,
+                    shuffle=shuffle, class_weight=class_weight, sample_weight=sample_weight,
+                    initial_epoch=initial_epoch, callbacks=callbacks, verbose=verbose,
+                )  # fmt: skip
         epochs = check_count(epochs, "epochs", where)
         batch_size = check_count(batch_size, "batch_size", where)
         done = check_count(initial_epoch, "initial_epoch", where, least=0)
         callbacks = check_callbacks(callbacks, where)
-        x, y = self._check_pair(x, y, where)
+        x, y = self._check_stored(x, y, where)
         factors = check_weights(sample_weight, len(x), self.dtype, where)
         begin, held_out = part(len(x), validation_split, where), None
         if validation_data is not None:
@@ -282,12 +327,13 @@ class Sequential:
                     f"{where}: validation_data and validation_split must not be given together"
                 )
             pair = check_two(validation_data, "validation_data", where)
-            held_out = self._check_pair(*pair, f"{where}: validation_data")
+            held_out = self._check_stored(*pair, f"{where}: validation_data")
         elif begin < len(x):
-            held_out = x[begin:], y[begin:]
-            x, y = x[:begin], y[:begin]
+            held_out = part_of(x, begin, len(x)), part_of(y, begin, len(x))
+            x, y = part_of(x, 0, begin), part_of(y, 0, begin)
             factors = None if factors is None else factors[:begin]
-        weights = class_weights(class_weight, y, self.dtype, where)
+        labels = y if class_weight is None else y[:]
+        weights = class_weights(class_weight, labels, self.dtype, where)
         if factors is not None:
             weights = factors if weights is None else weights * factors
         if verbose:
@@ -296,25 +342,39 @@ class Sequential:
             self.history = History()
         history, self.epoch = self.history, done
         self.stop_training = False
-        samples = InMemory(x, self._takes, batch_size)
+        samples, targets = batched(x, y, self._takes, batch_size)
+        ranks, shares = self._ranks, None
+        if ranks is not None:
+            data = {"x": x, "y": y, "the weights of samples": weights}
+            data |= dict(zip(("x to validate", "y to validate"), held_out or (), strict=False))
+            ranks.compare(self, data, epochs, batch_size, done, shuffle)
         try:
             for callback in callbacks:
                 callback.on_train_begin(self, epochs, -(-len(x) // batch_size))
             for epoch in range(done, epochs):
+                if ranks is not None:
+                    ranks.agree(self)
                 if self.stop_training:
                     break
                 for callback in callbacks:
                     callback.on_epoch_begin(self, epoch)
                 batches = samples.batches(self._sources.order if shuffle else None)
-                parts = samples.read(batches)
-                logs = self._epoch(parts, y, weights, callbacks, f"{where}, epoch {epoch}")
+                if ranks is not None:
+                    batches, shares = ranks.divide(batches)
+                with closing(samples.read(batches)) as parts:
+                    place = f"{where}, epoch {epoch}"
+                    logs = train_epoch(self, parts, targets, weights, callbacks, place, shares)
                 if held_out is not None:
-                    figures = self._evaluate(*held_out, 1024)
+                    figures = self._evaluate_together(*held_out)
                     logs |= {f"val_{name}": value for name, value in figures.items()}
                 history.append(logs)
                 self.epoch = epoch + 1
                 for callback in callbacks:
                     callback.on_epoch_end(self, epoch, logs)
+        except BaseException as error:
+            if ranks is not None:
+                ranks.tell(error)
+            raise
         finally:
             for callback in callbacks:
                 callback.on_train_end(self)
@@ -326,8 +386,9 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (samples, ...)
-        y : array_like
+        x : array_like of shape (samples, ...), path, or object with slices
+            As of `fit`, in memory or larger than it.
+        y : array_like, path, or object with slices
             What the loss takes: integer labels (samples,), or targets.
         batch_size : int, default 1024
             How many samples are in memory at once.
@@ -345,7 +406,7 @@ class Sequential:
         """
         where = f"{type(self).__name__}.evaluate"
         batch_size = check_count(batch_size, "batch_size", where)
-        return self._evaluate(*self._check_pair(x, y, where), batch_size)
+        return self._evaluate(*self._check_stored(x, y, where), batch_size)
 
     def predict(self, x: Any, *, batch_size: int = 1024) -> np.ndarray:
         """Class probabilities, or what else the loss makes of outputs, without
@@ -353,9 +414,10 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (samples, ...)
+        x : array_like of shape (samples, ...), path, or object with slices
+            As of `fit`, in memory or larger than it.
         batch_size : int, default 1024
-            How many samples are in memory at once.
+            How many samples are computed at once.
 
         Returns
         -------
@@ -369,9 +431,9 @@ class Sequential:
         """
         where = f"{type(self).__name__}.predict"
         batch_size = check_count(batch_size, "batch_size", where)
-        x = self._check_samples(x, where)
-        with np.errstate(all="ignore"):
-            outputs = self._outputs(x, batch_size)
+        x = self._check_samples(stored(x, "x", where), where)
+        batches, _ = in_order(x, None, self._takes, batch_size)
+        with np.errstate(all="ignore"), closing(self._outputs(batches)) as outputs:
             return np.concatenate([self.loss.predict(logits) for _, logits in outputs])
 
     def predict_mc(
@@ -391,7 +453,8 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like of shape (rows, ...)
+        x : array_like of shape (rows, ...), path, or object with slices
+            As of `fit`, in memory or larger than it.
         samples : int, default 50
             How often each row is predicted, at least 1.
         rng : None, int, SeedSequence, Generator, BitGenerator or MaskStream
@@ -514,8 +577,8 @@ class Sequential:
         """What samples are converted to."""
         return np.dtype(np.int64) if self.layers[0].takes_indices else self.dtype
 
-    def _check_kind(self, x: Any, where: str) -> np.ndarray:
-        x = check_samples(x, where)
+    def _check_kind(self, x: Any, where: str) -> Any:
+        x = x if isinstance(x, Stored) else check_samples(x, where)
         if self.layers[0].takes_indices and x.dtype.kind not in "iu":
             raise TypeError(
                 f"{where}: x must hold integers, as {self.layers[0].where} takes them, "
@@ -523,15 +586,19 @@ class Sequential:
             )
         return x
 
-    def _check_samples(self, x: Any, where: str) -> np.ndarray:
+    def _check_samples(self, x: Any, where: str) -> Any:
         x = self._check_kind(x, where)
         with self._building(x.shape):
             return x
 
-    def _check_pair(self, x: Any, y: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
+    def _check_pair(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         x = self._check_kind(x, where)
         with self._building(x.shape):
-            return x, self.loss.check(y, (len(x), *self._output), where)
+            return x, check_targets(self.loss, y, (len(x), *self._output), where)
+
+    def _check_stored(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
+        """The same of data that may be larger than memory."""
+        return self._check_pair(stored(x, "x", where), stored(y, "y", where), where)
 
     @contextmanager
     def _building(self, shape: Shape) -> Iterator[None]:
@@ -577,58 +644,15 @@ class Sequential:
                 lengths = None
         return x
 
-    def _learn(self, dy: np.ndarray) -> None:
-        """Fill `grads`, and compute no gradient that no layer learns from."""
-        layers = [layer for layer, _ in self._computing()]
-        while layers and not layers[0].params:
-            layers.pop(0)
-        for layer in reversed(layers[1:]):
-            dy = layer.backward(dy)
-        if layers:
-            layers[0].learn(dy)
-
     def _step(
-        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, where: str
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        where: str,
+        share: Share | None = None,
     ) -> tuple[float, int | None]:
-        """Loss and number of right answers of a batch, which is then learned."""
-        # NaN and inf pass through as values; the loss shows them.
-        with whole(), np.errstate(all="ignore"), self._reusing(), self._undoing():
-            outputs = self._forward(x, training=True)
-            loss = self.loss.forward(outputs, y, weights) + self._penalty()
-            if not isfinite(loss):
-                raise FloatingPointError(f"{where}: loss is {loss}; {blame(x)}")
-            correct = self.loss.correct(outputs, y)
-            self._learn(self.loss.backward())
-            params, grads = self._collect("params"), self._collect("grads")
-            if params:
-                self.optimizer.step(params, grads, self._optimizer_state)
-                for layer in self.layers:
-                    layer.constrain()
-        return loss, correct
-
-    @contextmanager
-    def _undoing(self) -> Iterator[None]:
-        """If the block fails, running statistics are again what they were."""
-        before = {name: array.copy() for name, array in self._collect("state").items()}
-        try:
-            yield
-        except BaseException:
-            state = self._collect("state")
-            for name, array in before.items():
-                state[name][...] = array
-            raise
-
-    @contextmanager
-    def _reusing(self) -> Iterator[None]:
-        """In the block, layers write into the arrays of the step before."""
-        layers = list(walk(self.layers))
-        for layer in layers:
-            layer.reuses = True
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.reuses = False
+        return train_step(self, x, y, weights, where, share)
 
     def _forget(self) -> None:
         for layer in self.layers:
@@ -645,32 +669,27 @@ class Sequential:
             for name, array in getattr(layer, kind).items()
         }
 
-    def _epoch(
-        self,
-        batches: Iterable[tuple[np.ndarray, np.ndarray]],
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        callbacks: list[Callback],
-        where: str,
-    ) -> dict[str, float]:
-        figures = Figures()
-        for step, (rows, x) in enumerate(batches):
-            factors = None if weights is None else weights[rows]
-            loss, correct = self._step(x, y[rows], factors, f"{where}, step {step}")
-            figures.add(len(rows), loss, correct)
-            for callback in callbacks:
-                callback.on_batch_end(self, step, loss)
-        return figures.means()
-
-    def _outputs(self, x: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
-        for rows in slices(len(x), size):
-            yield rows, self._forward(x[rows].astype(self._takes, copy=False), training=False)
+    def _outputs(self, batches: Batches) -> Batches:
+        with closing(batches):
+            for rows, x in batches:
+                outputs = self._forward(x, training=False)
+                # Of layers that change nothing; the next batch may come in the same array.
+                yield rows, outputs.copy() if np.may_share_memory(outputs, x) else outputs
         self._forget()
 
-    def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
+    def _evaluate_together(self, x: Any, y: Any) -> dict[str, float]:
+        """`evaluate`, in a training of several processes each of them a part."""
+        if self._ranks is None:
+            return self._evaluate(x, y, 1024)
+        return self._ranks.means(
+            len(x), lambda a, b: self._evaluate(part_of(x, a, b), part_of(y, a, b), 1024)
+        )
+
+    def _evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
         figures, penalty = Figures(), self._penalty()
-        with np.errstate(all="ignore"):
-            for rows, outputs in self._outputs(x, batch_size):
+        batches, y = in_order(x, y, self._takes, batch_size)
+        with np.errstate(all="ignore"), closing(self._outputs(batches)) as found:
+            for rows, outputs in found:
                 loss = self.loss.forward(outputs, y[rows]) + penalty
                 figures.add(len(outputs), loss, self.loss.correct(outputs, y[rows]))
         return figures.means()

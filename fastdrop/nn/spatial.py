@@ -142,7 +142,7 @@ class TemporalDropout(_Spatial):
     ) -> np.ndarray:
         if training and self.stateful and self._held and x.ndim == 3:
             _, samples, features = self._held
-            if (len(x), x.shape[2]) != (samples, features):
+            if (self._rows(x), x.shape[2]) != (samples, features):
                 raise ValueError(
                     f"{self.where}: expected {samples} samples of {features} features, as the "
                     f"mask was drawn for, got input of shape {x.shape}: call reset_state first"
@@ -150,8 +150,11 @@ class TemporalDropout(_Spatial):
         y = super().forward(x, training, out)
         # Rate 0 draws nothing: its recipe is no place to go on from.
         if training and self.stateful and self._held is None and self.mask.rate != 0.0:
-            self._held = (self.mask.key, self.mask.stream), len(x), x.shape[2]
+            self._held = (self.mask.key, self.mask.stream), self._rows(x), x.shape[2]
         return y
+
+    def _rows(self, x: np.ndarray) -> int:
+        return self.share.rows if self.share else len(x)
 
     def draw(self) -> Place:
         return self._held[0] if self._held else super().draw()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,9 @@ class Standout(Dense):
             # NaN drops nothing: it has to show in the loss.
             rates = np.nan_to_num(rates, copy=False)
             rates.flags.writeable = False
-            self.mask = StandardMask.of(z.shape, rates, (), *self._drawing.draw())
+            # The rates are of the own rows, so there is no whole mask to slice.
+            first = self.share.first * prod(z.shape[1:]) if self.share else 0
+            self.mask = StandardMask.of(z.shape, rates, (), *self._drawing.draw(), first)
             self._slope = self.mask.apply((z > 0).astype(z.dtype))
             return self.mask.apply(z, z)
         kept = (1.0 - rates).astype(z.dtype)

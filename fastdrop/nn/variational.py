@@ -10,6 +10,7 @@ import numpy as np
 from fastdrop.mask import Mask, MaskStream
 from fastdrop.nn.initializers import Initializer
 from fastdrop.nn.weighted import Weighted
+from fastdrop.share import drawn
 
 
 class Variational(Weighted):
@@ -58,21 +59,27 @@ class Variational(Weighted):
         self.mask = self.recurrent_mask = self.zoneout_masks = None
         if not training:
             return
-        assert self._rng is not None
         count, steps, _ = shape
         each = () if self.tied else (self.gates,)
         if self.dropout:
             axes = () if self.per_step else (len(each) + 1,)
-            self.mask = self._rng.draw((*each, *shape), self.dropout, axes)
+            self.mask = self._recipe((*each, *shape), self.dropout, axes, len(each))
         if self.recurrent_dropout:
             every = (steps,) if self.per_step else ()
             size = (*every, *each, count, self.units)
-            self.recurrent_mask = self._rng.draw(size, self.recurrent_dropout)
+            rate = self.recurrent_dropout
+            self.recurrent_mask = self._recipe(size, rate, (), len(size) - 2)
         self.zoneout_masks = {
-            name: self._rng.draw((steps, count, self.units), rate)
+            name: self._recipe((steps, count, self.units), rate, (), 1)
             for name, rate in self._zones.items()
             if rate
         }
+
+    def _recipe(
+        self, shape: tuple[int, ...], rate: float, axes: tuple[int, ...], batch_axis: int
+    ) -> Any:
+        assert self._rng is not None
+        return drawn(Mask, shape, rate, axes, self._rng.next(), self.share, batch_axis)
 
     def _patterns(
         self, count: int, steps: int, dtype: Any

@@ -10,6 +10,7 @@ from fastdrop.mask import Mask
 from fastdrop.nn.layer import Shape
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.sources import Sources
+from fastdrop.share import drawn
 
 
 class Zoneout(Noise):
@@ -71,7 +72,7 @@ class Zoneout(Noise):
         rate = self.current_rate
         y = self._room("y", x.shape, x.dtype) if out is None else out
         if training:
-            self.mask = Mask.of(x.shape, rate, (), *self.draw())
+            self.mask = drawn(Mask, x.shape, rate, (), self.draw(), self.share)
             kept = self.mask.keep()
             if callable(self.rate):
                 self.state["step"] += 1
