@@ -61,7 +61,7 @@ __all__ = [
 # Rooms that cost time to enter are entered on first use.
 _ROOMS = (
     *("nn", "data", "inputs", "models", "estimators", "experiments", "runs", "plots", "report"),
-    *("prediction", "bench", "info", "text", "theory"),
+    *("prediction", "bench", "info", "text", "theory", "distributed"),
 )
 # Not in `__all__`: a star would import scikit-learn.
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")

@@ -13,8 +13,8 @@ ROOT = Path(fastdrop.__file__).parents[1]
 OURS = ("FASTDROP_", "NUMBA_", "OMP_", "GOMP_", "OPENBLAS_", "MKL_")
 
 
-def run_python(*arguments, timeout=120, root=ROOT, fails=False, **environment):
-    """The output of a Python process that finds the package in `root`.
+def run_python(*arguments, timeout=120, root=ROOT, cwd=None, fails=False, **environment):
+    """The output of a Python process that finds the package in `root`, and runs there.
 
     Variables that set threads are those of `environment` alone.
     """
@@ -25,7 +25,12 @@ def run_python(*arguments, timeout=120, root=ROOT, fails=False, **environment):
     try:
         # A program given by -c finds what lies in its own folder first.
         done = subprocess.run(
-            command, cwd=root, env=variables, capture_output=True, text=True, timeout=timeout
+            command,
+            cwd=cwd or root,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired as hang:
         said = ((hang.stdout or b"") + (hang.stderr or b"")).decode(errors="replace")

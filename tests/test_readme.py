@@ -27,6 +27,7 @@ FRAGMENTS = "What there is", "See it"
 # What would take minutes, as seconds: smaller networks, fewer epochs.
 SMALLER = {
     "scikit-learn": {"(256,)": "(16,)", "tol=0.01": "tol=1.0"},
+    "Data larger than memory": {"200_000": "20_000", "Dense(128)": "Dense(8)"},
     "Which rate?": {"progress=True": "hidden=(8,), epochs=1, seeds=1"},
 }
 NEEDS = {"scikit-learn": "sklearn", "PyTorch": "torch", "Which rate?": "distributed"}
@@ -46,7 +47,7 @@ def test_program(section, source, tmp_path):
         source = source.replace(large, small)
     program = tmp_path / "program.py"
     program.write_text(source)
-    run_python("-W", "error", str(program), timeout=300)
+    run_python("-W", "error", str(program), timeout=300, cwd=tmp_path)
 
 
 def test_fragments(tmp_path, monkeypatch):
