@@ -24,6 +24,9 @@ from fastdrop.threads import get_num_threads
 # that of its bytes.
 SHORT, LONG = 8, 2**23
 
+# All sizes have their turns: a slow moment of the machine is one for all.
+SWEEPS = 5
+
 NETWORKS = {
     "MLP 784-1024-1024-10": (lambda: models.mlp(10, (1024, 1024)), (784,)),
     "CNN 32-64-128-10": (lambda: models.cnn(10), (28, 28, 1)),
@@ -191,18 +194,19 @@ def _row(name: str, ranks: Ranks | None, link: Link | None, batch: int, seconds:
     size = 1 if ranks is None else ranks.size
 
     def step(rows: int, comm: Any = None) -> float:
-        return _slowest(lambda rounds: _steps(model, rows, rounds, comm), ranks, seconds)
+        return _slowest(lambda rounds: _steps(model, rows, rounds, comm), ranks, seconds / SWEEPS)
 
     # About the rows that a rank gets, and on both sides of them.
-    counts = [max(1, round(batch / size * part)) for part in (0.5, 1.0, 1.5)]
-    times = [step(rows) for rows in counts]
+    counts = [max(1, round(batch / size * part)) for part in (0.5, 1.0, 2.0)]
+    sweeps = [[*map(step, counts), step(batch, ranks)] for _ in range(SWEEPS)]
+    *times, measured = np.median(sweeps, axis=0).tolist()
     row, fixed = np.polyfit(counts, times, 1).tolist() if len({*counts}) > 1 else (0.0, 0.0)
     # A line through times of a busy machine may lie anywhere.
     row = min(max(row, 0.1 * times[-1] / counts[-1]), times[-1] / counts[-1])
     nbytes = sum(param.nbytes for layer in model.layers for param in layer.params.values())
     work = Work(max(0.0, fixed), row, nbytes, operations(model))
     predicted = work.step(size, batch, link or Link(0.0, 0.0))
-    return Row(name, batch, work, predicted, step(batch, ranks))
+    return Row(name, batch, work, predicted, measured)
 
 
 def _steps(model: nn.Sequential, rows: int, rounds: int, comm: Any) -> list[float]:

@@ -69,8 +69,9 @@ class SharedSum(Sum):
         part = slice(rank * size // ranks, (rank + 1) * size // ranks)
         total = self.total[part]
         self._window.Sync()
-        np.copyto(total, self._rows[0, part])
-        for row in self._rows[1:-1, part]:
+        first, second, *others = self._rows[:-1, part]
+        np.add(first, second, out=total)
+        for row in others:
             total += row
         self._window.Sync()
         self._comm.Barrier()
@@ -105,7 +106,7 @@ class Packed:
         rows = sum(_row(size, dtype) * dtype.itemsize for dtype, size in sizes.items())
         needed = (comm.size + 1) * rows
         room = shutil.disk_usage(_SHARED).free if one_node and _SHARED.is_dir() else 0
-        shared = comm.bcast(0 < 2 * needed < room)
+        shared = comm.bcast(comm.size > 1 and 0 < 2 * needed < room)
         self.sums = {
             dtype: SharedSum(comm, size, dtype) if shared else Sum(comm, aligned((size,), dtype))
             for dtype, size in sizes.items()
