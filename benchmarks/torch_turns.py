@@ -20,6 +20,9 @@ from benchmarks.networks import BATCH, Case
 SIZES = (2**12, 2**20)
 RATE = 0.5
 
+# A step differs by as much from one turn to the next as it gains.
+ROUNDS = 21
+
 
 def run(order: list[str], quick: bool, threads: int | None) -> list[dict]:
     """Rows of this process, which imports the packages in `order`."""
@@ -58,11 +61,11 @@ def _layer(torch: Any, n: int, quick: bool) -> list[dict]:
     leaf = x.clone().requires_grad_()
     layers = {"nn": torch.nn.Dropout(RATE), "fastdrop": fastdrop.torch.Dropout(RATE)}
     timers = {name: Timer(lambda f=f: f(x)) for name, f in layers.items()}
-    times = compare(timers, quick=quick)
+    times = compare(timers, quick=quick, rounds=ROUNDS)
     rows = [_row(times, "forward", n)]
     both = {"nothing": _nothing(torch)} | layers
     timers = {name: Timer(lambda f=f: _there_and_back(f, leaf, dy)) for name, f in both.items()}
-    times = compare(timers, quick=quick)
+    times = compare(timers, quick=quick, rounds=ROUNDS)
     nothing = {"nothing": ratio(times["nn"], times["nothing"])}
     saved = {name: _saved(torch, f, leaf) / n for name, f in layers.items()}
     rows.append(_row(times, "forward and backward", n) | nothing)
@@ -122,7 +125,7 @@ def _step(torch: Any, network: str, quick: bool) -> dict:
         "fastdrop": Timer(_training(torch, Case(network, "SGD"), quick, replace_dropout)),
         "none": Timer(_training(torch, Case(network, "SGD", False), quick, lambda model: model)),
     }
-    times = compare(timers, quick=quick, seconds=0.3)
+    times = compare(timers, quick=quick, rounds=ROUNDS, seconds=0.3)
     tax = {"tax": ratio(times["fastdrop"], times["none"])}
     return _row(times, f"{network}, a step", BATCH) | tax
 

@@ -240,6 +240,7 @@ def faults(comm):
         "interrupt": {"callbacks": [Do(interrupt)]},
         "stop": {"callbacks": [Do(stop, "on_epoch_begin")], "epochs": 5},
         "heavier": {"callbacks": [Do(heavier, "on_epoch_end")]},
+        "heavier at last": {"callbacks": [Do(heavier, "on_epoch_end")], "epochs": 1},
         "apart": {"callbacks": [Do(alone)]},
         "nan": {"change": replaced(x=middle)},
         "batch_size": {"change": replaced(batch_size=20)},
@@ -249,6 +250,7 @@ def faults(comm):
         "dtype": {"change": replaced(x=x.astype(np.float32))},
         "part": {"change": replaced(x=x[::-1].copy())},
         "labels": {"change": replaced(y=y + 7)},
+        "validation": {"change": replaced(validation_data=(x[:9], y[:9]))},
         "layers": {"change": replaced(network=model("dense"))},
         "optimizer": {"change": replaced(network=model("plain", optimizer="sgd"))},
     }

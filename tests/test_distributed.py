@@ -162,6 +162,17 @@ def test_what_is_no_communicator():
     assert run_code(code) == "Sequential.fit: comm must be a communicator of mpi4py, got 1"
 
 
+@mpi
+@pytest.mark.parametrize("comm", ["MPI.COMM_NULL", "MPI.COMM_SELF.Split(MPI.UNDEFINED)"])
+def test_a_communicator_without_this_process(comm):
+    code = (
+        "import fastdrop, numpy as np; from fastdrop import nn; from mpi4py import MPI\n"
+        f"try: nn.Sequential([nn.Dense(2)]).fit(np.eye(2), [0, 1], comm={comm}, verbose=False)\n"
+        "except ValueError as error: print(error)"
+    )
+    assert run_code(code) == "Sequential.fit: comm must have this process in it, got COMM_NULL"
+
+
 # In many processes.
 
 
@@ -228,6 +239,7 @@ FAULTS = {
     "interrupt": ("KeyboardInterrupt: on rank 1 of 3: ", 1),
     "stop": ("", 9),
     "heavier": ("RuntimeError: Sequential.fit: the weights must be the same on every rank", 9),
+    "heavier at last": ("RuntimeError: Sequential.fit: the weights must be the same on every", 9),
     "apart": ("RuntimeError: Sequential.fit: ranks have run apart", 1),
     "nan": ("FloatingPointError: on rank 1 of 3: Sequential.fit, epoch 0, step ", None),
     "nan in all": ("FloatingPointError: ", None),
@@ -241,6 +253,8 @@ FAULTS = {
     "dtype": ("ValueError: Sequential.fit: the dtype of x must be the same on every rank", 0),
     "part": ("ValueError: Sequential.fit: some rows of x (by their digest) must be the same", 0),
     "labels": ("ValueError: on rank 1 of 3: Sequential.fit: y must hold labels in [0, 3)", 0),
+    "validation": ("ValueError: Sequential.fit: the shape of x to validate must be the same on "
+                   "every rank, got None on rank 0 and (9, 20) on rank 1", 0),
     "layers": ("ValueError: Sequential.fit: the class of layer 0 must be the same", 0),
     "optimizer": ("ValueError: Sequential.fit: the class of the optimizer must be the same", 0),
     "other rng": ("ValueError: Sequential.fit: the key of the network's masks", 0),
@@ -258,7 +272,7 @@ def test_what_goes_wrong_on_one_rank_all_hear_of():
         own = [words for words, *_ in outcomes]
         # A step is learned by all or by none.
         assert len({done for _, done, *_ in outcomes}) == 1, (name, outcomes)
-        if name not in ("heavier", "layers", "other rng"):
+        if name not in ("heavier", "heavier at last", "layers", "other rng"):
             assert len({digest for *_, digest in outcomes}) == 1, name
         if steps is not None:
             assert outcomes[0][1] == steps, name

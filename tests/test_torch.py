@@ -225,6 +225,26 @@ def test_masks_are_the_same_in_both_memory_formats():
         assert torch.equal(y, call(x, 0.4, rng=9))
 
 
+# Whole vectors of channels and parts of one; places beyond a tile; no channel but one.
+TURNED = [(2, 3, 4, 5), (3, 16, 5, 5), (1, 17, 31, 33), (2, 40, 40, 40), (2, 16, 1, 1025)]
+TURNED += [(3, 1, 2, 5), (2, 33, 1, 16), (0, 4, 3, 3), (2, 5, 3, 7, 9), (1, 48, 2, 24, 50)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", TURNED, ids=str)
+def test_channels_last_have_the_masks_of_their_logical_places(shape, dtype):
+    x = random(shape, dtype)
+    memory = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+    last = x.to(memory_format=memory)
+    for p in (2**-20, 0.3, 0.9, 1.0):
+        for call in (functional.dropout, functional.alpha_dropout):
+            y = call(last, p, True, rng=9)
+            assert torch.equal(y, call(x, p, True, rng=9))
+            assert y.is_contiguous(memory_format=memory)
+            again = last.clone()
+            assert torch.equal(call(again, p, True, True, rng=9), y)
+
+
 LAYOUTS = {
     "sliced": lambda x: x[:, ::2],
     "sliced channels": lambda x: x.transpose(1, 2)[:, ::2],

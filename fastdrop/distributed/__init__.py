@@ -21,6 +21,7 @@ may be files that it reads its rows of, and with the same ``rng``, an int.
 - `BatchNorm` normalises each rank's rows, unless it is ``synchronized``.
 - Callbacks run on every rank with the same logs. Checkpoints and progress bars come
   from rank 0; your own ask ``model.rank``, and must do the same to the model on all.
+- Stateful layers begin anew after `fit`: each rank has held the states of its rows.
 - Ranks on one node divide its processors among each other.
 - What fails on one rank, Ctrl-C too, is raised on all of them. A process that dies
   ends the job, and the checkpoint goes on with any number of ranks:

@@ -76,11 +76,12 @@ def _of_network(model: Sequential) -> dict[str, Any]:
 def check_alike(everyone: Sequence[dict[str, Any]], where: str) -> None:
     """Raise for the first fact that is not the same in all."""
     first = everyone[0]
-    for name in first:
+    # Also those of other ranks alone, such as of data to validate with.
+    for name in dict.fromkeys(name for facts in everyone for name in facts):
         for rank, other in enumerate(everyone):
-            if other.get(name) != first[name]:
+            if other.get(name) != first.get(name):
                 raise ValueError(
-                    f"{where}: {name} must be the same on every rank, got {first[name]} on "
+                    f"{where}: {name} must be the same on every rank, got {first.get(name)} on "
                     f"rank 0 and {other.get(name)} on rank {rank}"
                 )
 

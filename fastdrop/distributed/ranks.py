@@ -52,6 +52,8 @@ class Ranks:
         If mpi4py is not installed.
     TypeError
         If `comm` is no communicator.
+    ValueError
+        If it is ``COMM_NULL``.
 
     Notes
     -----
@@ -80,6 +82,9 @@ class Ranks:
 
     def __init__(self, comm: Any, where: str = "Ranks") -> None:
         self._mpi = mpi(where)
+        # What `Split` gives to processes of no color.
+        if isinstance(comm, self._mpi.Comm) and comm == self._mpi.COMM_NULL:
+            raise ValueError(f"{where}: comm must have this process in it, got COMM_NULL")
         if not isinstance(comm, self._mpi.Intracomm):
             raise TypeError(f"{where}: comm must be a communicator of mpi4py, got {comm!r}")
         self.rank, self.size, self.where = comm.rank, comm.size, where

@@ -39,6 +39,21 @@ def apply_openmp(
     c: float,
     threads: int,
 ) -> None: ...
+def apply_turned(
+    x: ndarray,
+    out: ndarray,
+    outer: int,
+    shared: int,
+    inner: int,
+    key: int,
+    stream: int,
+    offset: int,
+    threshold: int,
+    a: float,
+    b: float,
+    c: float,
+    threads: int,
+) -> None: ...
 def apply_rates(
     x: ndarray,
     out: ndarray,

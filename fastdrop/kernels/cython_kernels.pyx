@@ -52,8 +52,10 @@ cdef extern from "simd/masks.h" nogil:
         fd_range *uniforms[2]
         fd_range *normals[2]
         fd_range *multiply_normals[2]
+        fd_range *apply_turned[2]
         fd_range *scaled_copy[2]
 
+    enum: FD_PLACES
     const char *fd_isa_name(int i) noexcept
     const fd_kernels *fd_isa_kernels(int i) noexcept
     int64_t fd_cache_bytes() noexcept
@@ -225,18 +227,37 @@ def apply(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t
 cdef fd_team *openmp = NULL
 
 
-def apply_openmp(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
-                 uint64_t key, uint64_t stream, uint64_t offset,
-                 uint32_t threshold, double a, double b, double c, int threads):
-    """`apply` for who comes from operations on OpenMP, whose threads go on spinning."""
+cdef fd_team *openmp_team():
+    """OpenMP's threads, from the first call on; or the team in use."""
     global openmp
-    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
-                                threshold, a, b, c)
     if openmp is NULL:
         openmp = _openmp()
         if openmp is NULL:
             openmp = team
-    run_on(openmp, kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+    return openmp
+
+
+def apply_openmp(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
+                 uint64_t key, uint64_t stream, uint64_t offset,
+                 uint32_t threshold, double a, double b, double c, int threads):
+    """`apply` for who comes from operations on OpenMP, whose threads go on spinning."""
+    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
+                                threshold, a, b, c)
+    run_on(openmp_team(), kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+
+
+def apply_turned(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
+                 uint64_t key, uint64_t stream, uint64_t offset,
+                 uint32_t threshold, double a, double b, double c, int threads):
+    """`apply_openmp` of arrays that lie as (outer, inner, shared), their channels last, with a
+    draw for each element, numbered as (outer, shared, inner)."""
+    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
+                                threshold, a, b, c)
+    cdef int64_t tiles = outer * ((inner + FD_PLACES - 1) // FD_PLACES)
+    cdef fd_team *members = openmp_team()
+    cdef fd_range *work = kernels.apply_turned[real_of(x)]
+    with nogil:
+        members(<fd_work *>work, &job, tiles, 1, threads)
 
 
 cdef inline fd_job apply_job(

@@ -371,6 +371,8 @@ class Sequential:
                 self.epoch = epoch + 1
                 for callback in callbacks:
                     callback.on_epoch_end(self, epoch, logs)
+            if ranks is not None:
+                ranks.agree(self)
         except BaseException as error:
             if ranks is not None:
                 ranks.tell(error)

@@ -79,12 +79,17 @@ def joined(model: Sequential, comm: Any, where: str) -> Iterator[None]:
     """In the block, the model is trained by all processes of a communicator."""
     from fastdrop.distributed import Ranks
 
+    before = model._ranks, model.rank
     with comm if isinstance(comm, Ranks) else Ranks(comm, where) as ranks:
         model._ranks, model.rank = ranks, ranks.rank
         try:
             yield
         finally:
-            model._ranks, model.rank = None, 0
+            model._ranks, model.rank = before
+            # What a stateful layer holds is that of this rank's rows.
+            for layer in walk(model.layers):
+                if hasattr(layer, "reset_state"):
+                    layer.reset_state()
 
 
 def _learn(model: Sequential, dy: np.ndarray) -> None:

@@ -75,8 +75,8 @@ def dropout(
     Notes
     -----
     The mask is that of ``fastdrop.Mask(input.shape, p, key=key, stream=stream)``
-    in any memory layout; what is not contiguous takes the time of two copies
-    more. A dropped element is exactly +0.0, NaN and inf
+    in any memory layout; what is neither contiguous nor channels last takes the
+    time of two copies more. A dropped element is exactly +0.0, NaN and inf
     included. Backward draws the mask again: autograd saves its key and stream,
     and no tensor. In a graph of ``torch.compile``, which stays whole, key and
     stream are drawn by the compiler's generator, so that the masks are others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -28,6 +29,8 @@ FLOATING = frozenset((*_NATIVE, torch.float16, torch.bfloat16))
 # From here on two threads of PyTorch's OpenMP, which go on spinning after each
 # operation, take less time than one.
 _PARALLEL_BYTES = 1 << 18
+
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
@@ -92,7 +95,8 @@ class Noise(NamedTuple):
             out, x = out.permute(order), x.permute(order)
         dtype = _NATIVE.get(x.dtype)
         if dtype is None or not (x.is_contiguous() and out.is_contiguous()) or x.is_neg():
-            self._replace(order=())._fill_copy(out, x)
+            if dtype is None or x.is_neg() or axes or not self._fill_turned(out, x):
+                self._replace(order=())._fill_copy(out, x)
         elif threshold == rates.ALWAYS:
             out.zero_()
         else:
@@ -101,17 +105,32 @@ class Noise(NamedTuple):
             # Shared axes lie together, so that it is one call.
             place = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
             nbytes = n * dtype.itemsize
-            active = kernels.active()
-            apply, threads = active.apply, 1
-            if nbytes >= _PARALLEL_BYTES:
+            apply, threads = kernels.active().apply, _threads(nbytes)
+            if threads > 1:
                 # Threads of another team would share processors with PyTorch's.
-                apply = getattr(active, "apply_openmp", apply)
-                threads = min(get_num_threads(), torch.get_num_threads())
+                apply = getattr(kernels.active(), "apply_openmp", apply)
             apply(
                 _array(x.data_ptr(), dtype, n),
                 _array(out.data_ptr(), dtype, n),
                 *(*place, key, stream, 0, threshold, a, b, c, threads),
             )
+
+    def _fill_turned(self, out: torch.Tensor, x: torch.Tensor) -> bool:
+        """The same for channels last, if there is a kernel: draws go along the channels."""
+        last = _CHANNELS_LAST.get(x.dim())
+        apply = getattr(kernels.active(), "apply_turned", None)
+        if last is None or apply is None or self.threshold == rates.ALWAYS:
+            return False
+        if not (x.is_contiguous(memory_format=last) and out.is_contiguous(memory_format=last)):
+            return False
+        dtype, n = _NATIVE[x.dtype], x.numel()
+        apply(
+            _array(x.data_ptr(), dtype, n),
+            _array(out.data_ptr(), dtype, n),
+            *(*x.shape[:2], prod(x.shape[2:]), self.key, self.stream, 0),
+            *(self.threshold, self.a, self.b, self.c, _threads(n * dtype.itemsize)),
+        )
+        return True
 
     def _fill_copy(self, out: torch.Tensor, x: torch.Tensor) -> None:
         """The same in any layout and type, by way of a copy that kernels take."""
@@ -131,6 +150,12 @@ class Noise(NamedTuple):
         mask = Mask.of(shape, rate, self.shared_axes, self.key, self.stream)
         keep: Any = torch.from_numpy(np.moveaxis(mask.keep(), range(dy.ndim), order))
         return torch.where(keep, dy * self.a, 0.0)
+
+
+def _threads(nbytes: int) -> int:
+    if nbytes < _PARALLEL_BYTES:
+        return 1
+    return min(get_num_threads(), torch.get_num_threads())
 
 
 def axes_of(x: torch.Tensor, first: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -3,6 +3,7 @@
 #include "masks.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "normal.h"
 #include "walk.h"
@@ -77,7 +78,16 @@ static __attribute__((noinline, cold)) uint64_t settle_each(const fd_job *job, c
 ALWAYS_INLINE void select_keep(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     uint8_t *out = (uint8_t *)job->out + e;
     const uint64_t word = word_of(keep);
-    for (int64_t j = 0; j < n; j++) out[j] = word >> j & 1;
+    int64_t j = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    /* Eight at a time: bit j stays in byte j alone, and is moved to its end. */
+    for (; j + 8 <= n; j += 8) {
+        uint64_t bytes = (word >> j & 0xFF) * 0x0101010101010101 & 0x8040201008040201;
+        bytes = (bytes + 0x7F7F7F7F7F7F7F7F) >> 7 & 0x0101010101010101;
+        memcpy(out + j, &bytes, sizeof bytes);
+    }
+#endif
+    for (; j < n; j++) out[j] = word >> j & 1;
 }
 
 static void keep_range(const fd_job *shared_job, int64_t begin, int64_t end) {
@@ -91,6 +101,8 @@ static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
     for (int64_t e = begin; e < end; e += RATE_TILE)
         tile_flags(job, &s, e, least(RATE_TILE, end - e), (uint8_t *)job->out + e);
 }
+
+#include "turned.h"
 
 #define REAL float
 #include "typed.h"
@@ -112,5 +124,6 @@ const fd_kernels JOIN(fd_kernels_, FASTDROP_ISA) = {
     .uniforms = BOTH(uniforms),
     .normals = BOTH(normals),
     .multiply_normals = BOTH(multiply_normals),
+    .apply_turned = BOTH(apply_turned),
     .scaled_copy = BOTH(scaled_copy),
 };

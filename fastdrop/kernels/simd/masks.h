@@ -27,12 +27,16 @@ typedef void fd_range(const fd_job *job, int64_t begin, int64_t end);
 
 enum { FD_FLOAT, FD_DOUBLE, FD_REALS };
 
+/* Places in a tile of apply_turned. */
+enum { FD_PLACES = 1024 };
+
 typedef struct {
     void (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs);
     fd_range *keep, *keep_rates;
     fd_range *apply[FD_REALS], *apply_rates[FD_REALS];
     fd_range *blend[FD_REALS], *blend_rates[FD_REALS];
     fd_range *uniforms[FD_REALS], *normals[FD_REALS], *multiply_normals[FD_REALS];
+    fd_range *apply_turned[FD_REALS]; /* of tiles, not of elements */
     fd_range *scaled_copy[FD_REALS];
 } fd_kernels;
 

@@ -322,6 +322,50 @@ static void T(multiply_normals)(const fd_job *job, int64_t begin, int64_t end) {
         T(rows_normals)(job, &s, begin, end);
 }
 
+/* a * x + b where a flag is 1, c where it is 0. As a loop it becomes vectors; unrolled
+   before, it became a branch for each. */
+ALWAYS_INLINE void T(select_side)(const REAL *x, REAL *out, const uint8_t *keep, REAL a, REAL b,
+                                  REAL c) {
+    _Pragma("GCC unroll 1") _Pragma("GCC ivdep") for (int j = 0; j < SIDE; j++) {
+        REAL kept = a * x[j] + b;
+        out[j] = keep[j] ? kept : c;
+    }
+}
+
+/* Tiles [begin, end) of an array that lies as (outer, inner, shared) and whose draws are
+   numbered as (outer, shared, inner): FD_PLACES of inner each, with all of shared. */
+static void T(apply_turned)(const fd_job *job, int64_t begin, int64_t end) {
+    const int64_t channels = job->shared, places = job->inner;
+    const int64_t tiles = (places + FD_PLACES - 1) / FD_PLACES;
+    const REAL a = (REAL)job->a, b = (REAL)job->b, c = (REAL)job->c;
+    uint8_t flags[SIDE * FD_PLACES + SIDE] = {0};
+    for (int64_t tile = begin; tile < end; tile++) {
+        const int64_t sample = tile / tiles, first = tile % tiles * FD_PLACES;
+        const int64_t n = least(FD_PLACES, places - first);
+        for (int64_t channel = 0; channel < channels; channel += SIDE) {
+            const int64_t rows = least(SIDE, channels - channel);
+            const int64_t draw = (sample * channels + channel) * places + first;
+            fd_flags turned[SIDE];
+            channel_flags(job, draw, rows, n, places, flags);
+            for (int64_t place = 0; place < n; place++) {
+                const int64_t e = (sample * places + first + place) * channels + channel;
+                const REAL *x = (const REAL *)job->x + e;
+                REAL *out = (REAL *)job->out + e;
+                if (place % SIDE == 0) turn(flags + place, n, rows, turned);
+                const uint8_t *keep = (const uint8_t *)&turned[place % SIDE];
+                if (rows == SIDE) {
+                    T(select_side)(x, out, keep, a, b, c);
+                } else {
+                    for (int64_t j = 0; j < rows; j++) {
+                        REAL kept = a * x[j] + b;
+                        out[j] = keep[j] ? kept : c;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /* What every kernel is measured against. */
 static void T(scaled_copy)(const fd_job *job, int64_t begin, int64_t end) {
     T(run_affine)(job, begin, end - begin, 1);
