@@ -45,6 +45,11 @@ multiply_normals(x, out, outer, shared, inner, key, stream, offset,
     the R >= 1 stddevs, in the dtype of x.
 ==============================================================================
 
+The Cython backend has two more, for ``fastdrop.torch``: ``apply_openmp``, which
+is ``apply`` on OpenMP's threads, and ``apply_turned``, whose arrays lie as
+``(outer, inner, shared)``, channels last: element ``(o, i, s)`` takes draw
+``(o * shared + s) * inner + i``, each a draw of its own.
+
 ``x``, ``y`` and ``out`` share one dtype, float32 or float64 (``keep``: out is
 bool). The caller allocates ``out``; it may be ``x`` (or ``y``) itself, and
 overlaps it in no other way. Empty arrays are allowed and nothing happens.
