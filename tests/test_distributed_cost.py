@@ -95,12 +95,15 @@ def test_rows_for_a_share_of_the_speed_are_the_least(ranks, share):
     assert rows == 1 or kept(rows - 1) < share
 
 
-def test_fastest_is_where_the_step_is_shortest():
-    slow = Link(1e-3, 0.0)
-    steps = {2**power: WORK.step(2**power, 4096, slow) for power in range(21)}
-    fastest = WORK.fastest(4096, slow)
-    assert steps[fastest] == min(steps.values())
-    assert 1 < fastest < 2**20
+def test_it_stops_scaling_where_twice_as_many_bring_less_than_a_quarter():
+    slow = Link(1e-4, 0.0)
+    stops = WORK.stops(8192, slow)
+    gains = [
+        WORK.step(2**k, 8192, slow) / WORK.step(2 ** (k + 1), 8192, slow)
+        for k in range(stops.bit_length())
+    ]
+    assert 1 < stops < 8192
+    assert min(gains[:-1]) >= 1.25 > gains[-1]
 
 
 def test_outlook_adds_the_wire_to_what_a_byte_takes_within_a_node():
@@ -110,6 +113,7 @@ def test_outlook_adds_the_wire_to_what_a_byte_takes_within_a_node():
     both = Link(WIRES["100 Gb"].alpha, 8 / 100e9 + 1e-9)
     assert one.speedup == WORK.speedup(64, 8192, both)
     assert one.rows == WORK.rows_for(0.8, 64, both)
+    assert one.stops == WORK.stops(8192, both)
     # More nodes are never slower here, a faster wire neither.
     assert found["10 Gb", 64].speedup < one.speedup < found["100 Gb", 256].speedup
 

@@ -68,12 +68,16 @@ def tables(rows: list[dict]) -> list[Table]:
     header += ["beta, ns a byte", "predicted, ms", "measured, ms", "measured over predicted"]
     beta = next((row["beta"] for row in rows if row["ranks"] == 2), 0.0)
     nodes = [
-        [row["network"], one.wire, f"{one.nodes:,}", f"{one.speedup:.0f}", f"{one.rows:,}"]
+        [
+            *(row["network"], one.wire, f"{one.nodes:,}", f"{one.speedup:.0f}"),
+            *(f"{one.stops:,}", f"{one.rows:,}"),
+        ]
         for row in rows
         if row["ranks"] == 1
         for one in outlook(
             Work(row["fixed"], row["row"], row["nbytes"], row["operations"]), Link(0.0, beta), BATCH
         )
     ]
-    figures = [f"times as fast, {BATCH:,} rows in all", "rows a node that keep 0.8 of its speed"]
+    figures = [f"times as fast, {BATCH:,} rows in all", "stops scaling at, nodes"]
+    figures += ["rows a node that keep 0.8 of its speed"]
     return [(header, steps), (["network", "wire", "nodes", *figures], nodes)]

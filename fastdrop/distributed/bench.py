@@ -96,14 +96,12 @@ class Scaling:
         empty without a link, whose bytes were measured here."""
         if self.link is None:
             return ""
-        cells = [
-            ["network", "wire", "nodes", f"times as fast, {batch:,} rows", "rows a node for 0.8"]
-        ]
+        figures = f"times as fast, {batch:,} rows", "stops scaling at", "rows a node for 0.8"
+        cells = [["network", "wire", "nodes", *figures]]
         for row in self.rows:
             for one in outlook(row.work, self.link, batch):
-                cells.append(
-                    [row.network, one.wire, f"{one.nodes:,}", f"{one.speedup:.1f}", f"{one.rows:,}"]
-                )
+                cells.append([row.network, one.wire, f"{one.nodes:,}", f"{one.speedup:.1f}"])
+                cells[-1] += [f"{one.stops:,}", f"{one.rows:,}"]
         return aligned(cells, left=2)
 
 

@@ -119,10 +119,21 @@ class Work:
         """
         return self.step(1, batch, link) / self.step(ranks, batch, link)
 
-    def fastest(self, batch: int, link: Link, most: int = 2**20) -> int:
-        """The power of two of ranks, at most `most`, whose step of `batch` rows is shortest."""
-        counts = [2**power for power in range(int(log2(most)) + 1)]
-        return min(counts, key=lambda ranks: self.step(ranks, batch, link))
+    def stops(self, batch: int, link: Link, gain: float = 1.25) -> int:
+        """The power of two of ranks from which on twice as many are less than `gain`, above
+        1, times as fast, with `batch` rows on all together: where it stops scaling.
+
+        Examples
+        --------
+        >>> from fastdrop.distributed.cost import Link, Work
+        >>> work = Work(fixed=0.0, row=1.0, nbytes=8, operations=0)
+        >>> work.stops(64, Link(1.0, 0.25)), work.stops(1024, Link(1.0, 0.25))
+        (8, 64)
+        """
+        ranks = 1
+        while self.step(ranks, batch, link) >= gain * self.step(2 * ranks, batch, link):
+            ranks *= 2
+        return ranks
 
     def rows_for(self, share: float, ranks: int, link: Link) -> int:
         """The least rows a rank with which it keeps `share`, in (0, 1), of its speed alone.
@@ -156,6 +167,8 @@ class Outlook:
     speedup : float
         Times as fast as one node, with `batch` rows on all together.
     batch : int
+    stops : int
+        From how many nodes on twice as many are less than 1.25 times as fast.
     rows : int
         The least on each node with which it keeps 0.8 of its speed alone.
     """
@@ -164,6 +177,7 @@ class Outlook:
     nodes: int
     speedup: float
     batch: int
+    stops: int
     rows: int
 
 
@@ -183,9 +197,10 @@ def outlook(work: Work, link: Link, batch: int) -> list[Outlook]:
     found = []
     for name, wire in WIRES.items():
         both = Link(wire.alpha, wire.beta + link.beta)
+        stops = work.stops(batch, both)
         for nodes in NODES:
-            speedup = work.speedup(nodes, batch, both)
-            found.append(Outlook(name, nodes, speedup, batch, work.rows_for(0.8, nodes, both)))
+            speedup, rows = work.speedup(nodes, batch, both), work.rows_for(0.8, nodes, both)
+            found.append(Outlook(name, nodes, speedup, batch, stops, rows))
     return found
 
 
