@@ -321,6 +321,14 @@ def over_nodes(comm):
     return found | {"again": train(comm, "images")}
 
 
+def stateful(comm):
+    """What each rank predicts after a training whose layers hold the states of its rows."""
+    network = nn.Sequential([nn.LSTM(4, stateful=True), nn.Dense(3)], rng=0, dtype="float64")
+    x, y = np.random.default_rng(0).random((20, 3, 2)), np.arange(20) % 3
+    network.fit(x, y, batch_size=10, shuffle=False, verbose=False, comm=comm)
+    return comm.allgather(network.predict(x[:10]).tolist())
+
+
 def statistics(comm, rows):
     """Running statistics of each rank after one step on so many rows."""
     network = nn.Sequential([nn.BatchNorm(), nn.Dense(3)], rng=0, dtype="float64")

@@ -285,6 +285,12 @@ def test_what_goes_wrong_on_one_rank_all_hear_of():
 
 
 @mpi
+def test_states_of_a_ranks_rows_are_not_kept():
+    one, other = call(2, "stateful")
+    assert one == other
+
+
+@mpi
 def test_ranks_divide_the_processors_of_a_node():
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     everyone = call(2, "threads")
