@@ -130,7 +130,10 @@ def load_torch(threads: int) -> Any:
     return torch
 
 
-def train_torch(torch: Any, case: Case, x: np.ndarray, y: np.ndarray) -> Training:
+def train_torch(
+    torch: Any, case: Case, x: np.ndarray, y: np.ndarray, change: Callable | None = None
+) -> Training:
+    """With `change`, the model as that makes it."""
     nn = torch.nn
     kinds = {
         "conv": lambda channels, filters: nn.Conv2d(channels, filters, 3),
@@ -142,6 +145,8 @@ def train_torch(torch: Any, case: Case, x: np.ndarray, y: np.ndarray) -> Trainin
     }
     rules = {"SGD": partial(torch.optim.SGD, lr=0.01, momentum=0.9), "Adam": torch.optim.Adam}
     model = nn.Sequential(*case.stack(kinds))
+    if change is not None:
+        model = change(model)
     optimizer = rules[case.optimizer](model.parameters())
 
     def train(x, y):
@@ -152,7 +157,8 @@ def train_torch(torch: Any, case: Case, x: np.ndarray, y: np.ndarray) -> Trainin
         return loss.item()
 
     if case.network == "CNN":
-        # Channels come first there; with one channel that is the same memory.
+        # Channels come first there; with one channel that is the same memory, and
+        # PyTorch goes on with channels last, which is quicker here.
         x = np.moveaxis(x, -1, 2)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Training(_around(train, torch.from_numpy(x), torch.from_numpy(y)), parameters)

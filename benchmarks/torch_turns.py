@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from itertools import cycle
 from timeit import Timer
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measure import compare, middle, ratio
-from benchmarks.networks import BATCH, Case
+from benchmarks.networks import BATCH, Case, train_torch
 
 SIZES = (2**12, 2**20)
 RATE = 0.5
@@ -121,40 +120,16 @@ def _step(torch: Any, network: str, quick: bool) -> dict:
     from fastdrop.torch import replace_dropout
 
     timers = {
-        "nn": Timer(_training(torch, Case(network, "SGD"), quick, lambda model: model)),
+        "nn": Timer(_training(torch, Case(network, "SGD"), quick)),
         "fastdrop": Timer(_training(torch, Case(network, "SGD"), quick, replace_dropout)),
-        "none": Timer(_training(torch, Case(network, "SGD", False), quick, lambda model: model)),
+        "none": Timer(_training(torch, Case(network, "SGD", False), quick)),
     }
     times = compare(timers, quick=quick, rounds=ROUNDS, seconds=0.3)
     tax = {"tax": ratio(times["fastdrop"], times["none"])}
     return _row(times, f"{network}, a step", BATCH) | tax
 
 
-def _training(torch: Any, case: Case, quick: bool, change: Any) -> Any:
+def _training(torch: Any, case: Case, quick: bool, change: Any = None) -> Any:
     """A function that trains on one batch after the other."""
-    nn = torch.nn
-    kinds = {
-        "conv": lambda channels, filters: nn.Conv2d(channels, filters, 3),
-        "pool": lambda: nn.MaxPool2d(2),
-        "flatten": nn.Flatten,
-        "dense": nn.Linear,
-        "relu": nn.ReLU,
-        "dropout": nn.Dropout,
-    }
     torch.manual_seed(0)
-    model = change(nn.Sequential(*case.stack(kinds)))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    x, y = case.numbers(4, 4 if quick else BATCH)
-    if case.network == "CNN":
-        x = np.moveaxis(x, -1, 2)
-    batches = cycle(zip(torch.from_numpy(x), torch.from_numpy(y), strict=True))
-
-    def step():
-        x, y = next(batches)
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
+    return train_torch(torch, case, *case.numbers(4, 4 if quick else BATCH), change).step
