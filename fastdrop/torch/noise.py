@@ -95,7 +95,7 @@ class Noise(NamedTuple):
             out, x = out.permute(order), x.permute(order)
         dtype = _NATIVE.get(x.dtype)
         if dtype is None or not (x.is_contiguous() and out.is_contiguous()) or x.is_neg():
-            if dtype is None or x.is_neg() or axes or not self._fill_turned(out, x):
+            if not self._fill_turned(out, x):
                 self._replace(order=())._fill_copy(out, x)
         elif threshold == rates.ALWAYS:
             out.zero_()
@@ -117,13 +117,15 @@ class Noise(NamedTuple):
 
     def _fill_turned(self, out: torch.Tensor, x: torch.Tensor) -> bool:
         """The same for channels last, if there is a kernel: draws go along the channels."""
-        last = _CHANNELS_LAST.get(x.dim())
+        last, dtype = _CHANNELS_LAST.get(x.dim()), _NATIVE.get(x.dtype)
         apply = getattr(kernels.active(), "apply_turned", None)
-        if last is None or apply is None or self.threshold == rates.ALWAYS:
+        if last is None or dtype is None or apply is None:
+            return False
+        if self.shared_axes or self.threshold == rates.ALWAYS or x.is_neg():
             return False
         if not (x.is_contiguous(memory_format=last) and out.is_contiguous(memory_format=last)):
             return False
-        dtype, n = _NATIVE[x.dtype], x.numel()
+        n = x.numel()
         apply(
             _array(x.data_ptr(), dtype, n),
             _array(out.data_ptr(), dtype, n),
