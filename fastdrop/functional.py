@@ -422,10 +422,11 @@ def apply_noise(
     out: np.ndarray | None,
     training: bool = True,
     share: Share | None = None,
+    write: Callable[[Any, np.ndarray, np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Any]:
     """Noise of a kind, and its recipe, for a checked rate and checked axes; `draw`
     is asked for key and stream once nothing can fail any more. With a share, `x`
-    is these rows of a batch."""
+    is these rows of a batch. `write` puts the noise on it."""
     x = check_array(x, where)
     if not isinstance(rate, float):
         check_rates_fit(rate, layout(whole(x.shape, share), axes).shape, where)
@@ -435,7 +436,7 @@ def apply_noise(
         operands, result = prepare(out, x)
         kernels.active(), team_size(x.nbytes)  # raise for bad settings
         mask = drawn(kind, x.shape, rate, axes, draw(), share)
-        mask.write_forward(*operands)
+        (write or kind.write_forward)(mask, *operands)
         return finish(operands, result, out), mask
     mask = kind.of(x.shape, 0.0, axes, 0, 0)
     if out is None:

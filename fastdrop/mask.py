@@ -16,9 +16,10 @@ import numpy as np
 
 from fastdrop import kernels, rates
 from fastdrop.arrays import check_out, finish, prepare
+from fastdrop.kernels.layers import layer_kernels
 from fastdrop.layout import check_axes, check_shape
 from fastdrop.recipe import Recipe
-from fastdrop.threads import team_size
+from fastdrop.threads import get_num_threads, team_size
 
 # Kernel calls on so many small parts of an array take longer than making the
 # mask, as broadcast masks of four or more alternations of axes may need.
@@ -82,12 +83,13 @@ class Mask(Recipe):
     True
     """
 
-    __slots__ = ("_scale", "_threshold")
+    __slots__ = ("_held", "_scale", "_threshold")
 
     def _set(self, shape, rate, shared_axes, key, stream, offset) -> None:
         super()._set(shape, rate, shared_axes, key, stream, offset)
         self._threshold = rates.thresholds(rate)
         self._scale: float | np.ndarray | None = None
+        self._held: tuple | None = None
 
     @property
     def scale(self) -> float | np.ndarray:
@@ -163,6 +165,20 @@ class Mask(Recipe):
     def write(self, x, out):
         self._write_affine(x, out, self.scale, -0.0, 0.0)
 
+    def write_measured(self, x, out, sums):
+        """`write`, and the sums of ``abs(x)`` over all axes but the last, by one kernel
+        where the backend has one."""
+        measured = getattr(kernels.active(), "apply_rates_measured", None)
+        parted = not self._layout.outer or self._layout.loops
+        one = isinstance(self._threshold, int) or self._same_rate()[1] >= LONG_ROW
+        if measured is None or parted or one:
+            layer_kernels().magnitude_sums(x.reshape(-1, len(sums)), sums, get_num_threads())
+            self.write(x, out)
+            return
+        ((arrays, place, span),) = self._calls(x, out)
+        cycles = self._cycles(x.dtype, span, self.scale, -0.0, 0.0)
+        measured(*arrays, *place, *cycles, sums, team_size(x.nbytes))
+
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""
         if self._layout.loops and self._layout.calls > MANY_CALLS:
@@ -184,15 +200,28 @@ class Mask(Recipe):
         if self._same_rate()[1] >= LONG_ROW:
             self._write_rows(x, out, a, b, c)
             return
-        coefficients = [np.asarray(value, x.dtype) for value in (a, b, c)]
         for arrays, place, span in self._calls(x, out):
-            cycles = [self._cycle(values, *span) for values in (self._threshold, *coefficients)]
+            cycles = self._cycles(x.dtype, span, a, b, c)
             kernels.active().apply_rates(*arrays, *place, *cycles, team_size(x.nbytes))
+
+    def _cycles(self, dtype, span, a, b, c):
+        """Thresholds and values as kernels take them. A few that only scale are held:
+        backward asks for those of forward."""
+        held = self._held if a is self._scale else None
+        if held and held[:2] == (dtype, span):
+            return held[2]
+        values = [np.asarray(value, dtype) for value in (a, b, c)]
+        cycles = [self._cycle(value, *span) for value in (np.asarray(self._threshold), *values)]
+        if a is self._scale and values[0].size <= LONG_ROW:
+            self._held = dtype, span, cycles
+        return cycles
 
     def _same_rate(self) -> tuple[int, int]:
         """Trailing axes along which no rate varies, and the elements on end that
         so have one rate in common and a draw each."""
         own, sizes = self._layout.shape, np.shape(self._threshold)
+        if sizes and sizes[-1] > 1:
+            return 0, 1
         axes = next((k for k, size in enumerate(reversed(sizes)) if size > 1), len(own))
         return axes, prod(own[len(own) - axes :]) if self._layout.shared == 1 else 1
 

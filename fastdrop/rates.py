@@ -55,7 +55,10 @@ def scales(threshold: int | np.ndarray) -> float | np.ndarray:
     """``1 / (1 - threshold / 2**32)`` in float64, and 0 where nothing is kept."""
     if isinstance(threshold, int):
         return 0.0 if threshold == ALWAYS else 1.0 / (1.0 - threshold / ALWAYS)
-    kept = 1.0 - threshold / float(ALWAYS)
-    scale = np.divide(1.0, kept, out=np.zeros_like(kept), where=kept > 0)
+    kept = threshold * (-1.0 / ALWAYS)
+    kept += 1.0
+    if not kept.all():
+        kept[kept == 0.0] = np.inf
+    scale = 1.0 / kept
     scale.flags.writeable = False
     return scale

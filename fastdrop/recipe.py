@@ -226,6 +226,8 @@ class Recipe:
         if values.size == 1:
             return values.reshape(1)
         own = self._layout.shape
+        if values.shape == own[-1:] and values.size <= count and values.flags.c_contiguous:
+            return values  # a rate for each unit, nearly always
         values = values.reshape((1,) * (len(own) - values.ndim) + values.shape)
         lead = next((axis for axis, size in enumerate(values.shape) if size > 1), len(own))
         if values.size < prod(own[lead:]):
@@ -244,6 +246,8 @@ def _restored(kind, rate, place):
 
 def check_rates_fit(rate: np.ndarray, own: tuple[int, ...], where: str) -> None:
     """Raise unless an array of rates broadcasts to the mask's own shape."""
+    if rate.shape == own[-rate.ndim :]:
+        return
     sizes = zip(rate.shape[::-1], own[::-1], strict=False)
     if rate.ndim > len(own) or any(size not in (1, axis) for size, axis in sizes):
         raise ValueError(

@@ -20,6 +20,7 @@ from backends import BACKENDS
 
 import fastdrop
 from fastdrop.kernels import reference
+from fastdrop.kernels.layers import layer_kernels
 
 # Arrays that each kernel reads; those that read some have a geometry.
 OPERANDS = {
@@ -469,6 +470,43 @@ def test_normals_with_a_stddev_of_0_change_nothing(kernels):
     x, out = values(600, "f", "plain"), np.full(600, np.nan, "f")
     kernels.multiply_normals(x, out, 600, 1, 1, *PLACE, np.zeros(1, "f"), 1)
     assert out.tobytes() == x.tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name == "cython"])
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("rows", "units", "shared", "offset"),
+    [
+        (1, 1, 1, 0),
+        (7, 3, 1, 5),
+        (50, 64, 1, 0),
+        (97, 1024, 1, 8),  # whole groups of draws and some
+        (97, 1024, 1, 3),
+        (40, 1088, 1, 2**35 - 24),
+        (20, 9000, 1, 0),  # more rates than are prepared
+        (60, 1024, 12, 0),
+    ],
+)
+def test_rates_measured(name, kind, threads, rows, units, shared, offset):
+    module = import_module(f"fastdrop.kernels.{name}_kernels")
+    x = values(rows * units, kind, "plain").reshape(rows, units)
+    thresholds, a, *_ = cycle(units, kind)
+    cycles = thresholds, a, np.full(1, -0.0, kind), np.zeros(1, kind)
+    place = rows // shared, shared, units, KEY, STREAM, offset
+    place = place if shared > 1 else (rows * units, 1, 1, *place[3:])
+    expected, sums = np.empty_like(x), np.full(units, np.nan, kind)
+    with np.errstate(all="ignore"):
+        reference.apply_rates(x, expected, *place, *cycles, 1)
+    for out in (np.full_like(x, np.nan), x.copy()):
+        source = out if out[0, 0] == x[0, 0] else x
+        module.apply_rates_measured(source, out, *place, *cycles, sums, threads)
+        assert out.tobytes() == expected.tobytes()
+        exact = np.abs(x.astype(np.longdouble)).sum(axis=0)
+        np.testing.assert_allclose(sums, exact, rtol=rows * np.finfo(kind).eps)
+    again = np.empty_like(sums)
+    layer_kernels().magnitude_sums(x, again, threads)
+    assert sums.tobytes() == again.tobytes()
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -45,7 +45,9 @@ multiply_normals(x, out, outer, shared, inner, key, stream, offset,
     the R >= 1 stddevs, in the dtype of x.
 ==============================================================================
 
-The Cython backend has two more, for ``fastdrop.torch``: ``apply_openmp``, which
+The Cython backend has ``apply_rates_measured``, which is ``apply_rates`` and, before
+``threads``, an array of `sums`: of ``abs(x)``, of `x` in rows as long as it. And it has
+two more, for ``fastdrop.torch``: ``apply_openmp``, which
 is ``apply`` on OpenMP's threads, and ``apply_turned``, whose arrays lie as
 ``(outer, inner, shared)``, channels last: element ``(o, i, s)`` takes draw
 ``(o * shared + s) * inner + i``, each a draw of its own.

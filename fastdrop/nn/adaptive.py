@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import isfinite
+from typing import Any, cast
 
 import numpy as np
 
 from fastdrop.kernels.layers import layer_kernels
+from fastdrop.mask import Mask
 from fastdrop.nn.arguments import check_number
 from fastdrop.nn.layer import Shape
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.sources import Sources
+from fastdrop.recipe import Recipe
 from fastdrop.threads import get_num_threads
 
 
@@ -69,6 +72,7 @@ class AdaptiveDropout(Noise):
         if isinstance(self.rate, np.ndarray):
             raise TypeError(f"{self.where}: rate must be one number, got an array of rates")
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
+        self._sums: np.ndarray | None = None
 
     @property
     def current_rate(self) -> float | np.ndarray:
@@ -76,8 +80,10 @@ class AdaptiveDropout(Noise):
         importance = self.state.get("importance")
         if importance is None or not (largest := importance.max()) > 0:
             return rate
-        # Nothing but rounding leads out of [0, 1].
-        return np.clip(rate * (1 - importance / largest), 0.0, 1.0)
+        rates = importance / -largest
+        rates += 1
+        rates *= rate
+        return rates
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         units = input_shape[-1] if len(input_shape) > 1 else None
@@ -98,21 +104,26 @@ class AdaptiveDropout(Noise):
     def forward(
         self, x: np.ndarray, training: bool = False, out: np.ndarray | None = None
     ) -> np.ndarray:
-        if training:
-            x = self._input(x)
-            if "importance" not in self.state or x.shape[-1:] != self.state["importance"].shape:
-                self.build(x.shape, x.dtype)
-            mean = self._strength(x)
+        if not training:
+            return super().forward(x, training, out)
+        x = self._input(x)
+        if "importance" not in self.state or x.shape[-1:] != self.state["importance"].shape:
+            self.build(x.shape, x.dtype)
+        self._sums = None
         y = super().forward(x, training, out)
-        if training and np.isfinite(mean).all():
+        if self._sums is None:  # a rate of 0: nothing was written over
+            self._sums = np.empty(x.shape[-1], x.dtype)
+            rows = x.reshape(-1, x.shape[-1])
+            layer_kernels().magnitude_sums(rows, self._sums, get_num_threads())
+        mean = self._sums.astype(np.float64)
+        mean /= max(x.size // x.shape[-1], 1)
+        # The largest is inf or NaN where any is.
+        if isfinite(mean.max()):
             importance = self.state["importance"]
             importance *= self.momentum
             importance += (1 - self.momentum) * mean
         return y
 
-    def _strength(self, x: np.ndarray) -> np.ndarray:
-        """Mean of the absolute values of each unit."""
-        rows = x.reshape(-1, x.shape[-1])
-        sums = np.empty(x.shape[-1], x.dtype)
-        layer_kernels().magnitude_sums(rows, sums, get_num_threads())
-        return sums.astype(np.float64) / max(len(rows), 1)
+    def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:
+        self._sums = np.empty(x.shape[-1], x.dtype)
+        cast(Mask, mask).write_measured(x, out, self._sums)

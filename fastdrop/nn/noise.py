@@ -128,7 +128,15 @@ class Noise(Drawing):
         if out is None and self.reuses:
             out = self._room("y", x.shape, x.dtype)
         y, self.mask = apply_noise(
-            self.where, self.kind, x, rate, self.draw, axes, out, share=self.share
+            self.where,
+            self.kind,
+            x,
+            rate,
+            self.draw,
+            axes,
+            out,
+            share=self.share,
+            write=self._write,
         )
         if callable(self._rate):
             self.state["step"] += 1
@@ -138,6 +146,9 @@ class Noise(Drawing):
         if self.mask is None:
             return dy
         return self.mask.apply(dy, self._room("dx", dy.shape, dy.dtype))
+
+    def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:
+        mask.write_forward(x, out)
 
     def config(self) -> dict[str, Any]:
         config = super().config()

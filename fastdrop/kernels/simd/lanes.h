@@ -7,6 +7,7 @@
    philox_digits               the digits of n times 64 draws
    store_digits                those of 64, to memory in natural order
    any_ties, compare           digits against the threshold's
+   order_highs                 thresholds' digits of 64 as the next two compare them
    any_ties_each, compare_each digits of 64 against one each
    keep_of, word_of            keep bits from and to a uint64
    scale64, stream64           a * x where kept, 0 where dropped; past the caches

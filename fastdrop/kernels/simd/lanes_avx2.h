@@ -144,27 +144,33 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     return keep;
 }
 
-/* Sixteen digits in natural order, as digits of draws. */
-ALWAYS_INLINE __m256i part_of(const uint16_t *digits) {
-    __m256i natural = _mm256_loadu_si256((const __m256i *)digits);
-    return _mm256_xor_si256(_mm256_permute4x64_epi64(natural, 0xD8),
-                            _mm256_set1_epi32((int)SIGNS));
+/* In the order and with the signs of digits: in the loop over draws that took 15 %. */
+ALWAYS_INLINE void order_highs(const uint16_t *highs, uint16_t ordered[64]) {
+    for (int q = 0; q < 4; q++) {
+        __m256i natural = _mm256_loadu_si256((const __m256i *)(highs + 16 * q));
+        _mm256_storeu_si256((__m256i *)(ordered + 16 * q),
+                            _mm256_xor_si256(_mm256_permute4x64_epi64(natural, 0xD8),
+                                             _mm256_set1_epi32((int)SIGNS)));
+    }
 }
 
-ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *highs) {
+ALWAYS_INLINE __m256i part_of(const uint16_t *ordered, int q) {
+    return _mm256_loadu_si256((const __m256i *)(ordered + 16 * q));
+}
+
+ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *ordered) {
     __m256i ties = _mm256_setzero_si256();
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++)
-        ties = _mm256_or_si256(ties,
-                               _mm256_cmpeq_epi16(digits->part[q], part_of(highs + 16 * q)));
+        ties = _mm256_or_si256(ties, _mm256_cmpeq_epi16(digits->part[q], part_of(ordered, q)));
     return !_mm256_testz_si256(ties, ties);
 }
 
-ALWAYS_INLINE fd_keep compare_each(fd_digits digits, const uint16_t *highs) {
+ALWAYS_INLINE fd_keep compare_each(fd_digits digits, const uint16_t *ordered) {
     fd_keep keep;
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++)
-        keep.dropped[q] = _mm256_cmpgt_epi16(part_of(highs + 16 * q), digits.part[q]);
+        keep.dropped[q] = _mm256_cmpgt_epi16(part_of(ordered, q), digits.part[q]);
     return keep;
 }
 

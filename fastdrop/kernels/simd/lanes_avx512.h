@@ -93,6 +93,10 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
                       _mm512_cmpge_epu16_mask(digits.half[1], highs)}};
 }
 
+ALWAYS_INLINE void order_highs(const uint16_t *highs, uint16_t ordered[64]) {
+    memcpy(ordered, highs, 64 * sizeof *highs);
+}
+
 ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *highs) {
     return (_mm512_cmpeq_epu16_mask(digits->half[0], _mm512_loadu_si512(highs)) |
             _mm512_cmpeq_epu16_mask(digits->half[1], _mm512_loadu_si512(highs + 32))) != 0;

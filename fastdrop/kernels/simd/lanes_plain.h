@@ -33,6 +33,10 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
     return keep;
 }
 
+ALWAYS_INLINE void order_highs(const uint16_t *highs, uint16_t ordered[64]) {
+    memcpy(ordered, highs, 64 * sizeof *highs);
+}
+
 ALWAYS_INLINE int any_ties_each(const fd_digits *digits, const uint16_t *highs) {
     int ties = 0;
     for (int j = 0; j < 64; j++) ties |= digits->digit[j] == highs[j];

@@ -31,6 +31,10 @@ static void high_digits(const uint64_t *thresholds, int64_t n, uint16_t *highs) 
     }
 }
 
+static void ordered_highs(const uint16_t *highs, int64_t n, uint16_t *ordered) {
+    for (int64_t j = 0; j < n; j += 64) order_highs(highs + j, ordered + j);
+}
+
 /* Whether a draw is kept that ties with its threshold's upper digit. */
 static int tie_keeps(const fd_job *job, const fd_stream *s, int64_t draw, uint16_t digit,
                      uint64_t threshold) {
@@ -115,10 +119,13 @@ static void keep_rates_range(const fd_job *job, int64_t begin, int64_t end) {
 
 const fd_kernels JOIN(fd_kernels_, FASTDROP_ISA) = {
     .high_digits = high_digits,
+    .ordered_highs = ordered_highs,
     .keep = keep_range,
     .keep_rates = keep_rates_range,
     .apply = BOTH(apply),
     .apply_rates = BOTH(apply_rates),
+    .measured_rates = BOTH(measured_rates),
+    .add_parts = BOTH(add_parts),
     .blend = BOTH(blend),
     .blend_rates = BOTH(blend_rates),
     .uniforms = BOTH(uniforms),

@@ -201,16 +201,21 @@ ALWAYS_INLINE void T(runs_rates)(const fd_job *job, const fd_stream *s, int64_t 
 
 ALWAYS_INLINE int T(scales_each)(const fd_job *job) {
     const REAL b = *(const REAL *)job->bs, c = *(const REAL *)job->cs;
-    return job->highs && job->rates % 64 == 0 && job->offset % DIGITS_PER_BLOCK == 0 &&
+    return job->shared == 1 && job->ordered && job->offset % DIGITS_PER_BLOCK == 0 &&
            !job->bc_vary && b == 0 && signbit(b) && c == 0 && !signbit(c);
 }
 
+/* sums += |x| of rows of so many units, row by row as the layer kernel does. */
+ALWAYS_INLINE void T(add_magnitudes)(const REAL *x, int64_t rows, int64_t units,
+                                     REAL *restrict sums) {
+    for (; rows > 0; rows--, x += units) EACH(j, units) sums[j] += (REAL)fabs((double)x[j]);
+}
+
 /* Plain dropout with one draw an element and rates in whole sixty-fours, as
-   select_each does it; the end of what was done. */
-static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
-                                                       const fd_stream *s, int64_t e,
-                                                       int64_t end) {
-    const fd_job own = *shared_job, *job = &own;
+   select_each does it; the end of what was done. With `sums`, one for each rate,
+   each element's magnitude is added to its rate's, while it is in the first cache. */
+ALWAYS_INLINE int64_t T(select_rates)(const fd_job *job, const fd_stream *s, int64_t e,
+                                      int64_t end, REAL *restrict sums) {
     const REAL *x = job->x, *as = job->as;
     REAL *out = job->out;
     uint64_t block = (job->offset + (uint64_t)e) / DIGITS_PER_BLOCK;
@@ -221,10 +226,11 @@ static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
         const int folded = is_folded(s, block, GROUP);
 #pragma GCC unroll 8
         for (int g = 0; g < GROUP; g++, e += 64) {
-            const uint16_t *highs = job->highs + rate;
-            fd_keep keep = UNLIKELY(!folded || any_ties_each(digits + g, highs))
+            const uint16_t *ordered = job->ordered + rate;
+            fd_keep keep = UNLIKELY(!folded || any_ties_each(digits + g, ordered))
                                ? keep_of(settle_each(job, s, e))
-                               : compare_each(digits[g], highs);
+                               : compare_each(digits[g], ordered);
+            if (sums) T(add_magnitudes)(x + e, 1, 64, sums + rate);
             T(scale64_each)(x + e, out + e, keep, as + rate);
             rate += 64;
             if (rate == job->rates) rate = 0;
@@ -233,14 +239,55 @@ static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
     return e;
 }
 
+static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *job, const fd_stream *s,
+                                                       int64_t begin, int64_t end) {
+    const fd_job own = *job;
+    return T(select_rates)(&own, s, begin, end, NULL);
+}
+
+static __attribute__((noinline)) int64_t T(each_measured)(const fd_job *job, const fd_stream *s,
+                                                          int64_t begin, int64_t end,
+                                                          REAL *restrict sums) {
+    const fd_job own = *job;
+    return T(select_rates)(&own, s, begin, end, sums);
+}
+
 static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
     const fd_stream s = job_stream(job, begin, DIGITS_PER_BLOCK);
-    if (job->shared == 1 && T(scales_each)(job) && begin % 64 == 0)
-        begin = T(each_rates)(job, &s, begin, end);
+    if (T(scales_each)(job) && begin % 64 == 0) begin = T(each_rates)(job, &s, begin, end);
     if (job->inner == 1 && job->shared > 1)
         T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
     else
         T(rows_rates)(job, &s, begin, end, T(row_affine));
+}
+
+/* Parts [begin, end) of apply_rates, with the sums of |x| of each unit over the rows
+   of a part. */
+static void T(measured_rates)(const fd_job *job, int64_t begin, int64_t end) {
+    const int64_t units = job->units, rows = job->outer * job->shared * job->inner / units;
+    const int each = T(scales_each)(job) && job->rates == units;
+    for (int64_t p = begin; p < end; p++) {
+        int64_t e = rows * p / job->parts * units;
+        const int64_t stop = rows * (p + 1) / job->parts * units;
+        const fd_stream s = job_stream(job, e, DIGITS_PER_BLOCK);
+        REAL *sums = (REAL *)job->partial + p * units;
+        memset(sums, 0, (size_t)units * sizeof *sums);
+        if (each) e = T(each_measured)(job, &s, e, stop, sums);
+        const int64_t within = e % units;
+        const int64_t head = least(within ? units - within : 0, stop - e);
+        T(add_magnitudes)((const REAL *)job->x + e, 1, head, sums + within);
+        T(add_magnitudes)((const REAL *)job->x + e + head, (stop - e - head) / units, units, sums);
+        T(apply_rates)(job, e, stop);
+    }
+}
+
+/* out = the sums of all parts, units [begin, end). */
+static void T(add_parts)(const fd_job *job, int64_t begin, int64_t end) {
+    const REAL *partial = job->partial;
+    REAL *out = job->out;
+    memset(out + begin, 0, (size_t)(end - begin) * sizeof *out);
+    for (int64_t p = 0; p < job->parts; p++, partial += job->units)
+        for (int64_t j = begin; j < end; j++) out[j] += partial[j];
 }
 
 static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
