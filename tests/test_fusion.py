@@ -23,7 +23,7 @@ from fastdrop.nn import (
     SpatialDropout2D,
     TemporalDropout,
 )
-from fastdrop.nn.fusion import fuse
+from fastdrop.nn.fusion import Tail, fuse
 
 # Largest difference by rounding, as a share of the largest value or of 1.
 NEAR = {"float32": 1e-5, "float64": 1e-12}
@@ -381,3 +381,17 @@ def test_backward_follows_the_last_forward(call):
     getattr(together.model, call)(together.x[::-1], **labels, **silent)
     apart.masks.load_state_dict(together.masks.state_dict())
     assert_same(together.passed(True, fused=True), apart.passed(True, fused=False))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_forward_alone_looks_for_no_winners(fused):
+    """The same output; and a backward pass is refused, not computed from nothing."""
+    layer = Conv2D(3, 2, rng=0) if fused else MaxPool2D(2)
+    more = {"tail": Tail(pool=MaxPool2D(2))} if fused else {}
+    x = np.random.default_rng(0).normal(size=(2, 5, 5, 3))
+    expected = layer.forward(x, **more).copy()
+    layer.backward(expected)
+    layer.forward_only = True
+    np.testing.assert_array_equal(layer.forward(x, **more), expected)
+    with pytest.raises(RuntimeError, match="backward needs a forward before it"):
+        layer.backward(expected)

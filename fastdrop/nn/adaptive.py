@@ -121,7 +121,8 @@ class AdaptiveDropout(Noise):
         if isfinite(mean.max()):
             importance = self.state["importance"]
             importance *= self.momentum
-            importance += (1 - self.momentum) * mean
+            mean *= 1 - self.momentum
+            importance += mean
         return y
 
     def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:

@@ -125,7 +125,8 @@ class Conv2D(Weighted):
         if tail.pool:
             size = tail.pool.output_size(size)
         y = self._room("y", (len(x), *size, self.filters), weight.dtype)
-        self._winners = self._room("winners", y.shape, np.uint8) if tail.pool else None
+        going_back = tail.pool and not self.forward_only
+        self._winners = self._room("winners", y.shape, np.uint8) if going_back else None
         threads = get_num_threads()
         layer_kernels().conv2d(
             x, weight, bias, y, self._winners, self.strides, self._corner(x.shape),
@@ -150,10 +151,11 @@ class Conv2D(Weighted):
 
     def _backward(self, dy: np.ndarray, dx: np.ndarray | None) -> None:
         x, y = self._remembered(self._x, self._y)
-        dy = self._gradient(dy, y.shape, y.dtype)
-        added, threads, tail = self._start_grads(), get_num_threads(), self._tail
+        dy, tail = self._gradient(dy, y.shape, y.dtype), self._tail
+        winners = self._remembered(self._winners) if tail.pool else None
+        added, threads = self._start_grads(), get_num_threads()
         layer_kernels().conv2d_backward(
-            x, self.params["weight"], y, self._winners, dy, dx,
+            x, self.params["weight"], y, winners, dy, dx,
             self.grads["weight"], self.grads["bias"], tail.scale, self.strides,
             self._corner(x.shape), tail.relu is not None, tail.window, added,
             self._scratch(x, y, tail, True, threads), threads,

@@ -64,6 +64,8 @@ class Layer:
         # Between the steps of a training, results are written into the same
         # arrays again: fresh ones of megabytes cost page faults.
         self.reuses = False
+        # Nobody goes back: what only a backward pass asks for is not looked for.
+        self.forward_only = False
         self.share: Share | None = None
         self._rooms: dict[str, np.ndarray] = {}
 
@@ -139,7 +141,7 @@ class Layer:
         if x.dtype not in (dtypes or _REAL):
             accepted = " or ".join(map(str, dtypes or _REAL))
             raise TypeError(f"{self.where}: x must be {accepted}, got {x.dtype}")
-        return _plain(x)
+        return plain(x)
 
     def _gradient(self, dy: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """`dy` likewise, by an output of that shape and dtype."""
@@ -149,7 +151,7 @@ class Layer:
             raise ValueError(
                 f"{self.where}: dy must have the output's shape {shape}, got {dy.shape}"
             )
-        return _plain(dy)
+        return plain(dy)
 
     def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to write a result into: fresh, or while training the one of
@@ -168,7 +170,7 @@ class Layer:
         return arrays[0] if len(arrays) == 1 else arrays
 
 
-def _plain(array: np.ndarray) -> np.ndarray:
+def plain(array: np.ndarray) -> np.ndarray:
     """`array` itself, as a rule: asking `numpy.require` takes 2 us."""
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else np.require(array, None, ("C", "A"))

@@ -23,7 +23,7 @@ from fastdrop.nn.arguments import check_count
 from fastdrop.nn.batches import slices
 from fastdrop.nn.fusion import NO_TAIL, Tail, fuse
 from fastdrop.nn.gaussian import GaussianDropout
-from fastdrop.nn.layer import Layer, walk
+from fastdrop.nn.layer import Layer, plain, walk
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.spatial import DROPOUTS
 from fastdrop.nn.stored import stored
@@ -131,12 +131,15 @@ class _Draws:
     stream: int
     y: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        self.rate = self.layer.current_rate
+
     def drop(
         self, x: np.ndarray, start: np.ndarray, group: slice, rows: slice, total: int
     ) -> np.ndarray:
         """The noise of a group of samples of some of `total` rows, put on `x`: in
         place, unless that is `start`, which other samples need."""
-        kind, rate, axes = self.layer.kind, self.layer.current_rate, self.layer.axes(x.ndim)
+        kind, rate, axes = self.layer.kind, self.rate, self.layer.axes(x.ndim)
         shape = (total, *x.shape[1:])
         offset = group.start * layout(shape, axes).draws
         if rows.stop - rows.start < total:
@@ -144,7 +147,7 @@ class _Draws:
         else:
             count, axes = group.stop - group.start, tuple(axis + 1 for axis in axes)
             mask = kind.of((count, *shape), rate, axes, self.key, self.stream, offset)
-        out = x = np.require(x, None, ("C", "A"))
+        out = x = plain(x)
         if np.may_share_memory(x, start) or not x.flags.writeable:
             if self.y is None or self.y.shape[1:] != x.shape[1:] or len(self.y) < len(x):
                 self.y = np.empty(x.shape, x.dtype)
@@ -190,13 +193,13 @@ def _pass(
 
 @contextmanager
 def _borrowed(layers: Sequence[Layer], masks: MaskStream) -> Iterator[None]:
-    """In the block layers reuse arrays of their own and draw from `masks`, and
+    """In the block layers reuse arrays of their own, go forward only and draw from `masks`, and
     those in a layer made of others that draw no noise see no training: batch
     normalisation beside a dropout. Afterwards all are as they were."""
     before = [(layer, dict(vars(layer))) for layer in walk(layers)]
     try:
         for layer in walk(layers):
-            layer._rooms, layer.reuses = {}, True
+            layer._rooms, layer.reuses, layer.forward_only = {}, True, True
             if hasattr(layer, "_rng"):
                 layer._rng = masks
         for layer in walk(part for around in layers if _noisy(around) for part in around.inner):

@@ -119,7 +119,7 @@ class MaxPool2D(_Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         x, y = self._start(x)
-        self._winners = self._room("winners", y.shape, np.uint8)
+        self._winners = None if self.forward_only else self._room("winners", y.shape, np.uint8)
         layer_kernels().max_pool(
             x, y, self._winners, self.pool_size, self.strides, get_num_threads()
         )
