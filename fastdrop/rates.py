@@ -48,17 +48,21 @@ def thresholds(rate: float | np.ndarray) -> int | np.ndarray:
     """``round(rate * 2**32)``, half to even: an int, or uint64 for an array."""
     if isinstance(rate, float):
         return round(rate * ALWAYS)
-    return np.rint(rate * ALWAYS).astype(np.uint64)
+    scaled = rate * ALWAYS
+    return np.rint(scaled, out=scaled).astype(np.uint64)
 
 
 def scales(threshold: int | np.ndarray) -> float | np.ndarray:
     """``1 / (1 - threshold / 2**32)`` in float64, and 0 where nothing is kept."""
     if isinstance(threshold, int):
         return 0.0 if threshold == ALWAYS else 1.0 / (1.0 - threshold / ALWAYS)
-    kept = threshold * (-1.0 / ALWAYS)
-    kept += 1.0
-    if not kept.all():
-        kept[kept == 0.0] = np.inf
-    scale = 1.0 / kept
+    # In place, and without a product of two types, for which NumPy takes a buffer: a
+    # third less, where a layer has new rates at every step.
+    scale = threshold.astype(np.float64)
+    scale *= -1.0 / ALWAYS
+    scale += 1.0
+    if not scale.all():
+        scale[scale == 0.0] = np.inf
+    np.divide(1.0, scale, out=scale)
     scale.flags.writeable = False
     return scale
