@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from math import prod
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -88,6 +88,11 @@ class Mask(Recipe):
         super()._set(shape, rate, shared_axes, key, stream, offset)
         self._threshold = rates.thresholds(rate)
         self._scale: float | np.ndarray | None = None
+
+    def redrawn(self, key: int, stream: int) -> Self:
+        mask = super().redrawn(key, stream)
+        mask._threshold, mask._scale = self._threshold, self._scale
+        return mask
 
     @property
     def scale(self) -> float | np.ndarray:
