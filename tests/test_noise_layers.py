@@ -218,6 +218,15 @@ def test_steps_of_a_training_draw_what_fresh_recipes_draw(kind):
     assert stream.state_dict() == seen.state_dict()
 
 
+def test_a_mode_that_is_set_between_steps_holds_from_the_next_on():
+    layer, x = nn.Dropout(0.5, rng=MaskStream(7)), normals(5, 4)
+    layer.reuses = True
+    for mode, factor in [("inverted", 2), ("standard", 1), ("standard", 1), ("inverted", 2)]:
+        layer.mode = mode
+        y = layer.forward(x, training=True)
+        assert (y == x * layer.mask.keep() * factor).all()
+
+
 def test_standard_mode_drops_the_same_units_and_does_not_rescale():
     x = normals(40, 30)
     inverted = nn.Dropout(0.3, rng=1).forward(x, training=True)

@@ -129,7 +129,7 @@ class Noise(Drawing):
         rate, axes = self.current_rate, self.axes(x.ndim)
         if out is None and self.reuses:
             out = self._room("y", x.shape, x.dtype)
-        if self._repeats(x, rate, axes):
+        if out is not None and self._repeats(x, rate, axes):
             kernels.active()  # raises for bad settings, before anything is drawn
             mask = self.mask.redrawn(*self.draw())
             mask.write_forward(x, out)
