@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from math import prod
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -90,6 +90,11 @@ class Mask(Recipe):
         self._threshold = rates.thresholds(rate)
         self._scale: float | np.ndarray | None = None
         self._held: tuple | None = None
+
+    def redrawn(self, key: int, stream: int) -> Self:
+        mask = super().redrawn(key, stream)
+        mask._threshold, mask._scale, mask._held = self._threshold, self._scale, None
+        return mask
 
     @property
     def scale(self) -> float | np.ndarray:

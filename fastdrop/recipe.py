@@ -63,6 +63,15 @@ class Recipe:
         self._shape, self._rate, self._shared_axes = shape, rate, shared_axes
         self._key, self._stream, self._offset = key, stream, offset
 
+    def redrawn(self, key: int, stream: int) -> Self:
+        """The same recipe from another place, of a checked key and stream: what a layer
+        draws step after step."""
+        mask = type(self).__new__(type(self))
+        mask._layout, mask._shape, mask._rate = self._layout, self._shape, self._rate
+        mask._shared_axes, mask._offset = self._shared_axes, self._offset
+        mask._key, mask._stream = key, stream
+        return mask
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the arrays that the mask applies to."""

@@ -191,6 +191,42 @@ def test_networks_go_on_from_a_checkpoint_bit_for_bit(name, tmp_path):
 # Each formula
 
 
+@pytest.mark.parametrize("kind", ["Dropout", "Dropout standard", "GaussianDropout"])
+def test_steps_of_a_training_draw_what_fresh_recipes_draw(kind):
+    """Also where the rate, the shape, the layout or the dtype changes between two."""
+    stream, seen = MaskStream(7), MaskStream(7)
+    layer = LAYERS[kind][0](0.5, stream)
+    x = normals(6, 4, dtype=np.float32)
+    steps = [(x, 0.5)] * 3 + [(x, 0.25), (x[:3], 0.25), (x[:3], 0.25), (x, 0.0), (x, 0.0)]
+    steps += [(x, 0.5), (x, 0.5), (x.T, 0.5), (x.T, 0.5), (x.astype(float), 0.5), (x, 1.0)] + [
+        (x, 1.0)
+    ] * 2
+    layer.reuses = True
+    for x, rate in steps:
+        layer.rate = rate
+        y = layer.forward(x, training=True).copy()
+        if rate == 0:
+            expected = x
+        else:
+            mask = layer.kind(x.shape, rate, key=seen.key, stream=seen.next()[1])
+            assert layer.mask == mask
+            assert layer.mask.scale == mask.scale
+            expected = mask.apply(x)
+        assert (y == expected).all()
+        dx = layer.backward(x)
+        assert (dx == expected).all()
+    assert stream.state_dict() == seen.state_dict()
+
+
+def test_a_mode_that_is_set_between_steps_holds_from_the_next_on():
+    layer, x = nn.Dropout(0.5, rng=MaskStream(7)), normals(5, 4)
+    layer.reuses = True
+    for mode, factor in [("inverted", 2), ("standard", 1), ("standard", 1), ("inverted", 2)]:
+        layer.mode = mode
+        y = layer.forward(x, training=True)
+        assert (y == x * layer.mask.keep() * factor).all()
+
+
 def test_standard_mode_drops_the_same_units_and_does_not_rescale():
     x = normals(40, 30)
     inverted = nn.Dropout(0.3, rng=1).forward(x, training=True)

@@ -89,3 +89,18 @@ print("ok")
 """
     assert run_code(USE + code, timeout=60) == "ok"
     assert cython_kernels.team_name() == "pool"
+
+
+def test_threads_of_layers_sleep_when_nothing_follows():
+    """They wait for more work longer than those of a mask do, but not for long."""
+    code = """
+import time
+from fastdrop.kernels.layers import layer_kernels
+a = np.ones((512, 512), np.float32)
+layer_kernels().matmul(a, a, np.empty_like(a), False, False, None, False, False, 2)
+time.sleep(0.05)
+used = time.process_time()
+time.sleep(0.3)
+print(time.process_time() - used < 0.05)
+"""
+    assert run_code(USE + code, timeout=60) == "True"

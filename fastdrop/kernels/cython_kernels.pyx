@@ -70,7 +70,7 @@ cdef extern from "simd/team.h" nogil:
     ctypedef void fd_work(const void *job, int64_t begin, int64_t end) noexcept
     ctypedef void fd_team(fd_work *work, const void *job, int64_t n, int64_t grain,
                           int threads) noexcept
-    fd_team fd_team_run
+    fd_team fd_team_run, fd_team_run_layer
 
 PHILOX_MULTIPLIERS = (PHILOX_M0, PHILOX_M1)
 PHILOX_INCREMENTS = (PHILOX_W0, PHILOX_W1)
@@ -78,7 +78,7 @@ PHILOX_ROUNDS = ROUNDS
 DIGIT_BITS = DIGIT
 
 # Elements that a thread takes at a time: a few microseconds of work.
-cdef enum: GRAIN = 1 << 15
+cdef enum: GRAIN = 1 << 14
 # Below this a call takes about as long as giving the GIL away and back.
 cdef enum: WITH_GIL = 1 << 13
 # Rates are repeated up to here, so that loops over them are long; and to whole
@@ -163,7 +163,7 @@ cdef fd_team *_openmp() except? NULL:
 _choose_team()
 
 # For the layer kernels: a process has one team.
-TEAM = <size_t>team
+TEAM = <size_t>(fd_team_run_layer if team is fd_team_run else team)
 
 
 cdef inline int real_of(cnp.ndarray x) noexcept:

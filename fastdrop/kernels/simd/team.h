@@ -12,6 +12,9 @@ typedef void fd_work(const void *job, int64_t begin, int64_t end);
    once, and in a forked child, where the caller does all of it. */
 void fd_team_run(fd_work *work, const void *job, int64_t n, int64_t grain, int threads);
 
+/* The same, for work after which more of it comes within a fraction of a millisecond. */
+void fd_team_run_layer(fd_work *work, const void *job, int64_t n, int64_t grain, int threads);
+
 /* What does that: the pool of team.c, or OpenMP's threads (team_openmp.h). */
 typedef void fd_team(fd_work *work, const void *job, int64_t n, int64_t grain, int threads);
 
