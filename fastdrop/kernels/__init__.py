@@ -45,8 +45,9 @@ multiply_normals(x, out, outer, shared, inner, key, stream, offset,
     the R >= 1 stddevs, in the dtype of x.
 ==============================================================================
 
-The Cython backend has two more, for ``fastdrop.torch``: ``apply_openmp``, which
-is ``apply`` on OpenMP's threads, and ``apply_turned``, whose arrays lie as
+The Cython backend has two more, for ``fastdrop.torch``, on OpenMP's threads.
+They take addresses in place of ``x`` and ``out``, and then the itemsize, 4 or 8:
+``apply_at``, and ``apply_turned``, whose elements lie as
 ``(outer, inner, shared)``, channels last: element ``(o, i, s)`` takes draw
 ``(o * shared + s) * inner + i``, each a draw of its own.
 
