@@ -341,8 +341,8 @@ def noisy(
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     compiling = is_compiling()
     # What a compiler shows for a tensor may be of a type of its own.
-    ours = input.is_cpu and input.dtype in FLOATING if compiling else is_plain(input)
-    if not ours:
+    ours = (input.is_cpu if compiling else is_plain(input)) and input.dtype in FLOATING
+    if not ours or input.is_nested:
         if rng is not None:
             raise ValueError(
                 f"{where}: input must be a plain float tensor on the CPU where rng is given, "

@@ -20,7 +20,7 @@ from fastdrop.mask import Mask
 from fastdrop.threads import get_num_threads
 
 # Types that kernels compute in. The others of `FLOATING` are computed in float32.
-_NATIVE = frozenset((torch.float32, torch.float64))
+_NATIVE = {torch.float32: 4, torch.float64: 8}  # bytes
 FLOATING = frozenset((*_NATIVE, torch.float16, torch.bfloat16))
 
 # From here on two threads of PyTorch's OpenMP, which go on spinning after each
@@ -33,18 +33,19 @@ _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
 
 def is_plain(x: Any) -> bool:
-    """Whether `x` is a float tensor in memory that kernels can reach, and nothing is in
-    between that follows what is done to it: a subclass, a transform of torch.func, a trace."""
-    return (
-        type(x) in _PLAIN
-        and x.is_cpu
-        and x.dtype in FLOATING
-        and torch._C._has_storage(x)
-        and not x.is_nested
-        and not x._is_zerotensor()
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._is_tracing()
-    )
+    """Whether `x` is in memory that kernels can reach, and nothing is in between that
+    follows what is done to it: a subclass, a transform of torch.func, a trace."""
+    try:
+        return (
+            type(x) in _PLAIN
+            and x.is_cpu
+            # What has no storage raises, and has 0 if it stands for zeros.
+            and (x.data_ptr() != 0 or x.numel() == 0)
+            and not torch._C._are_functorch_transforms_active()
+            and not torch._C._is_tracing()
+        )
+    except RuntimeError:
+        return False
 
 
 class Noise(NamedTuple):
@@ -91,13 +92,14 @@ class Noise(NamedTuple):
         if order:
             out, x = out.permute(order), x.permute(order)
         # `out` lies as `x` does. Each call of another function costs a small tensor one per cent.
-        if x.dtype not in _NATIVE or not x.is_contiguous() or x.is_neg():
+        itemsize = _NATIVE.get(x.dtype)
+        if itemsize is None or not x.is_contiguous() or x.is_neg():
             if not self._fill_turned(out, x):
                 self._replace(order=())._fill_copy(out, x)
         elif threshold == rates.ALWAYS:
             out.zero_()
         else:
-            n, itemsize = x.numel(), x.itemsize
+            n = x.numel()
             # Shared axes lie together, so that it is one call.
             outer, shared, inner = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
             threads = 1 if n * itemsize < _PARALLEL_BYTES else _threads()
