@@ -366,6 +366,15 @@ def test_what_is_no_plain_tensor_goes_to_pytorch(kind):
         functional.dropout(FOREIGN[kind], rng=0)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_rows_of_several_lengths_and_zeros_without_memory_go_to_pytorch():
+    rows = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    assert functional.dropout(rows).is_nested
+    for x in (rows, torch._efficientzerotensor(3)):
+        with pytest.raises(ValueError, match="dropout: input must be a plain float tensor on"):
+            functional.dropout(x, rng=0)
+
+
 def test_subclasses_and_transforms_go_to_pytorch():
     class Tagged(torch.Tensor):
         pass

@@ -47,8 +47,9 @@ multiply_normals(x, out, outer, shared, inner, key, stream, offset,
 
 The Cython backend has ``apply_rates_measured``, which is ``apply_rates`` and, before
 ``threads``, an array of `sums`: of ``abs(x)``, of `x` in rows as long as it. And it has
-two more, for ``fastdrop.torch``: ``apply_openmp``, which
-is ``apply`` on OpenMP's threads, and ``apply_turned``, whose arrays lie as
+two more, for ``fastdrop.torch``, on OpenMP's threads. They take addresses in place of
+``x`` and ``out``, and then the itemsize, 4 or 8: ``apply_at``, and ``apply_turned``,
+whose elements lie as
 ``(outer, inner, shared)``, channels last: element ``(o, i, s)`` takes draw
 ``(o * shared + s) * inner + i``, each a draw of its own.
 

@@ -24,9 +24,10 @@ def apply(
     c: float,
     threads: int,
 ) -> None: ...
-def apply_openmp(
-    x: ndarray,
-    out: ndarray,
+def apply_at(
+    x: int,
+    out: int,
+    itemsize: int,
     outer: int,
     shared: int,
     inner: int,
@@ -40,8 +41,9 @@ def apply_openmp(
     threads: int,
 ) -> None: ...
 def apply_turned(
-    x: ndarray,
-    out: ndarray,
+    x: int,
+    out: int,
+    itemsize: int,
     outer: int,
     shared: int,
     inner: int,

@@ -189,10 +189,16 @@ cdef inline fd_job job_of(
     cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
     uint64_t key, uint64_t stream, uint64_t offset,
 ) noexcept:
+    return job_at(cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, shared, inner,
+                  key, stream, offset)
+
+
+cdef inline fd_job job_at(
+    const void *x, void *out, int64_t outer, int64_t shared, int64_t inner,
+    uint64_t key, uint64_t stream, uint64_t offset,
+) noexcept:
     cdef fd_job job
-    job.x = cnp.PyArray_DATA(x)
-    job.y = NULL
-    job.out = cnp.PyArray_DATA(out)
+    job.x, job.y, job.out = x, NULL, out
     job.outer, job.shared, job.inner = outer, shared, inner
     job.key, job.stream, job.offset = key, stream, offset
     return job
@@ -244,8 +250,8 @@ cdef object set_rates(fd_job *job, cnp.ndarray thresholds, cnp.ndarray a, cnp.nd
 def apply(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
           uint64_t key, uint64_t stream, uint64_t offset,
           uint32_t threshold, double a, double b, double c, int threads):
-    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
-                                threshold, a, b, c)
+    cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
+    set_noise(&job, x.nbytes, threshold, a, b, c)
     run(kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
 
 
@@ -262,38 +268,39 @@ cdef fd_team *openmp_team():
     return openmp
 
 
-def apply_openmp(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
-                 uint64_t key, uint64_t stream, uint64_t offset,
-                 uint32_t threshold, double a, double b, double c, int threads):
-    """`apply` for who comes from operations on OpenMP, whose threads go on spinning."""
-    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
-                                threshold, a, b, c)
-    run_on(openmp_team(), kernels.apply[real_of(x)], &job, outer * shared * inner, threads)
+def apply_at(size_t x, size_t out, int itemsize, int64_t outer, int64_t shared, int64_t inner,
+             uint64_t key, uint64_t stream, uint64_t offset,
+             uint32_t threshold, double a, double b, double c, int threads):
+    """`apply` of memory at two addresses, on OpenMP's threads, which go on spinning after the
+    operations that a program of tensors has around it. An array of a tensor's memory would take
+    as long as the noise of a small one."""
+    cdef int64_t n = outer * shared * inner
+    cdef fd_job job = job_at(<const void *>x, <void *>out, outer, shared, inner,
+                             key, stream, offset)
+    set_noise(&job, n * itemsize, threshold, a, b, c)
+    run_on(openmp_team() if threads > 1 else team, kernels.apply[itemsize == 8], &job, n, threads)
 
 
-def apply_turned(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
+def apply_turned(size_t x, size_t out, int itemsize, int64_t outer, int64_t shared, int64_t inner,
                  uint64_t key, uint64_t stream, uint64_t offset,
                  uint32_t threshold, double a, double b, double c, int threads):
-    """`apply_openmp` of arrays that lie as (outer, inner, shared), their channels last, with a
-    draw for each element, numbered as (outer, shared, inner)."""
-    cdef fd_job job = apply_job(x, out, outer, shared, inner, key, stream, offset,
-                                threshold, a, b, c)
+    """`apply_at` of what lies as (outer, inner, shared), its channels last, with a draw for
+    each element, numbered as (outer, shared, inner)."""
+    cdef fd_job job = job_at(<const void *>x, <void *>out, outer, shared, inner,
+                             key, stream, offset)
     cdef int64_t tiles = outer * ((inner + FD_PLACES - 1) // FD_PLACES)
     cdef fd_team *members = openmp_team()
-    cdef fd_range *work = kernels.apply_turned[real_of(x)]
+    cdef fd_range *work = kernels.apply_turned[itemsize == 8]
+    set_noise(&job, outer * shared * inner * itemsize, threshold, a, b, c)
     with nogil:
         members(<fd_work *>work, &job, tiles, 1, threads)
 
 
-cdef inline fd_job apply_job(
-    cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,
-    uint64_t key, uint64_t stream, uint64_t offset,
-    uint32_t threshold, double a, double b, double c,
+cdef inline void set_noise(
+    fd_job *job, int64_t nbytes, uint32_t threshold, double a, double b, double c
 ) noexcept:
-    cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
     job.threshold, job.a, job.b, job.c = threshold, a, b, c
-    job.streams = job.x != job.out and 2 * x.nbytes > CACHE_BYTES
-    return job
+    job.streams = job.x != job.out and 2 * nbytes > CACHE_BYTES
 
 
 def apply_rates(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, int64_t inner,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from threading import local
 from typing import Any
 
-import numpy as np
 import torch
 
 from fastdrop.rng import source
@@ -15,10 +15,10 @@ class _Words(local):
     """Room for two words in each thread: a new tensor takes four times as long."""
 
     def __init__(self) -> None:
-        self.array = np.empty(2, np.int64)
+        self.words = array("q", (0, 0))
         # A tensor of inference mode could not be written to outside it.
         with torch.inference_mode(False):
-            self.tensor = torch.from_numpy(self.array)
+            self.refill = torch.frombuffer(self.words, dtype=torch.int64).random_
 
 
 _words = _Words()
@@ -31,10 +31,10 @@ def draw(rng: Any, where: str) -> tuple[int, int]:
     checkpointing puts back.
     """
     if rng is None:
-        _words.tensor.random_()
+        _words.refill()
     elif isinstance(rng, torch.Generator):
-        _words.tensor.random_(generator=rng)
+        _words.refill(generator=rng)
     else:
         return source(rng, where)()
-    key, stream = _words.array.tolist()
+    key, stream = _words.words
     return key, stream

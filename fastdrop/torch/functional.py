@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from fastdrop.torch.draws import draw
 from fastdrop.torch.noise import FLOATING, Noise, axes_of, coefficients, is_plain
@@ -338,10 +339,10 @@ def noisy(
     """Noise with one draw for all axes from `first` on, or one for each element."""
     if not 0 <= p <= 1:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    compiling = torch.compiler.is_compiling()
+    compiling = is_compiling()
     # What a compiler shows for a tensor may be of a type of its own.
-    ours = input.is_cpu and input.dtype in FLOATING if compiling else is_plain(input)
-    if not ours:
+    ours = (input.is_cpu if compiling else is_plain(input)) and input.dtype in FLOATING
+    if not ours or input.is_nested:
         if rng is not None:
             raise ValueError(
                 f"{where}: input must be a plain float tensor on the CPU where rng is given, "
@@ -350,17 +351,15 @@ def noisy(
         return getattr(torch.nn.functional, where)(input, p, training, inplace)
     if not training or p == 0 or (not compiling and input.numel() == 0):
         return input
-    if first is None:
-        first = input.dim()
-    elif input.dim() < (1 if where == "dropout3d" else 2):  # which adds one
+    if first is not None and input.dim() < (1 if where == "dropout3d" else 2):  # which adds one
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    axes = ((), ()) if first == input.dim() else axes_of(input, first)
+    axes = ((), ()) if first is None or first == input.dim() else axes_of(input, first)
     if not compiling:
         # As `Noise(...)` in a third of the time.
         recipe = Noise._make((*coefficients(alpha, float(p)), *axes, *draw(rng, where)))
         return recipe.apply(input, inplace)
     words = draw_in_graph(rng, where)
-    y = noise(input, words, alpha, p, *axes, True)
+    y = noise(input, words, alpha, float(p), *axes, True)
     return input.copy_(y) if inplace else y
 
 

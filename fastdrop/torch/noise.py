@@ -20,10 +20,7 @@ from fastdrop.mask import Mask
 from fastdrop.threads import get_num_threads
 
 # Types that kernels compute in. The others of `FLOATING` are computed in float32.
-_NATIVE: dict[torch.dtype, np.dtype] = {
-    torch.float32: np.dtype(np.float32),
-    torch.float64: np.dtype(np.float64),
-}
+_NATIVE = {torch.float32: 4, torch.float64: 8}  # bytes
 FLOATING = frozenset((*_NATIVE, torch.float16, torch.bfloat16))
 
 # From here on two threads of PyTorch's OpenMP, which go on spinning after each
@@ -36,18 +33,19 @@ _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
 
 def is_plain(x: Any) -> bool:
-    """Whether `x` is a float tensor in memory that kernels can reach, and nothing is in
-    between that follows what is done to it: a subclass, a transform of torch.func, a trace."""
-    return (
-        type(x) in _PLAIN
-        and x.is_cpu
-        and x.dtype in FLOATING
-        and torch._C._has_storage(x)
-        and not x.is_nested
-        and not x._is_zerotensor()
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._is_tracing()
-    )
+    """Whether `x` is in memory that kernels can reach, and nothing is in between that
+    follows what is done to it: a subclass, a transform of torch.func, a trace."""
+    try:
+        return (
+            type(x) in _PLAIN
+            and x.is_cpu
+            # What has no storage raises, and has 0 if it stands for zeros.
+            and (x.data_ptr() != 0 or x.numel() == 0)
+            and not torch._C._are_functorch_transforms_active()
+            and not torch._C._is_tracing()
+        )
+    except RuntimeError:
+        return False
 
 
 class Noise(NamedTuple):
@@ -93,44 +91,37 @@ class Noise(NamedTuple):
         threshold, a, b, c, order, axes, key, stream = self
         if order:
             out, x = out.permute(order), x.permute(order)
-        dtype = _NATIVE.get(x.dtype)
-        if dtype is None or not (x.is_contiguous() and out.is_contiguous()) or x.is_neg():
+        # `out` lies as `x` does. Each call of another function costs a small tensor one per cent.
+        itemsize = _NATIVE.get(x.dtype)
+        if itemsize is None or not x.is_contiguous() or x.is_neg():
             if not self._fill_turned(out, x):
                 self._replace(order=())._fill_copy(out, x)
         elif threshold == rates.ALWAYS:
             out.zero_()
         else:
-            # In one piece: each call of another function costs a small tensor one per cent.
             n = x.numel()
             # Shared axes lie together, so that it is one call.
-            place = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
-            nbytes = n * dtype.itemsize
-            apply, threads = kernels.active().apply, _threads(nbytes)
-            if threads > 1:
-                # Threads of another team would share processors with PyTorch's.
-                apply = getattr(kernels.active(), "apply_openmp", apply)
-            apply(
-                _array(x.data_ptr(), dtype, n),
-                _array(out.data_ptr(), dtype, n),
-                *(*place, key, stream, 0, threshold, a, b, c, threads),
-            )
+            outer, shared, inner = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
+            threads = 1 if n * itemsize < _PARALLEL_BYTES else _threads()
+            apply = getattr(kernels.active(), "apply_at", _apply_at)
+            apply(x.data_ptr(), out.data_ptr(), itemsize, outer, shared, inner,
+                  key, stream, 0, threshold, a, b, c, threads)  # fmt: skip
 
     def _fill_turned(self, out: torch.Tensor, x: torch.Tensor) -> bool:
         """The same for channels last, if there is a kernel: draws go along the channels."""
-        last, dtype = _CHANNELS_LAST.get(x.dim()), _NATIVE.get(x.dtype)
+        last = _CHANNELS_LAST.get(x.dim())
         apply = getattr(kernels.active(), "apply_turned", None)
-        if last is None or dtype is None or apply is None:
+        if last is None or x.dtype not in _NATIVE or apply is None:
             return False
         if self.shared_axes or self.threshold == rates.ALWAYS or x.is_neg():
             return False
         if not (x.is_contiguous(memory_format=last) and out.is_contiguous(memory_format=last)):
             return False
-        n = x.numel()
+        threads = 1 if x.nbytes < _PARALLEL_BYTES else _threads()
         apply(
-            _array(x.data_ptr(), dtype, n),
-            _array(out.data_ptr(), dtype, n),
+            *(x.data_ptr(), out.data_ptr(), x.itemsize),
             *(*x.shape[:2], prod(x.shape[2:]), self.key, self.stream, 0),
-            *(self.threshold, self.a, self.b, self.c, _threads(n * dtype.itemsize)),
+            *(self.threshold, self.a, self.b, self.c, threads),
         )
         return True
 
@@ -154,10 +145,23 @@ class Noise(NamedTuple):
         return torch.where(keep, dy * self.a, 0.0)
 
 
-def _threads(nbytes: int) -> int:
-    if nbytes < _PARALLEL_BYTES:
-        return 1
+def _threads() -> int:
     return min(get_num_threads(), torch.get_num_threads())
+
+
+# One type for all sizes: making one takes longer than the noise.
+_memory: Any = (ctypes.c_char * sys.maxsize).from_address
+
+
+def _apply_at(x: int, out: int, itemsize: int, outer: int, shared: int, inner: int, *rest) -> None:
+    """The Cython backend's, in the others: on arrays of that memory.
+
+    ``x.numpy()`` would forbid to resize a tensor's storage from then on, which is how
+    programs free activations.
+    """
+    dtype, n = np.dtype(f"f{itemsize}"), outer * shared * inner
+    arrays = (np.frombuffer(_memory(address), dtype, n) for address in (x, out))
+    kernels.active().apply(*arrays, outer, shared, inner, *rest)
 
 
 def axes_of(x: torch.Tensor, first: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -224,21 +228,10 @@ class _Apply(torch.autograd.Function):
         return dx.copy_(tangent) if ctx.inplace else tangent
 
 
+# What its nodes call: at once, and not after looking for what it may be.
+_node: Any = _Apply._backward_cls
+_node.apply = _Apply.backward
+
 # Without the detour for transforms of torch.func, which do not come here: a
 # tenth of the time of a small tensor.
 _apply = super(torch.autograd.Function, _Apply).apply
-
-
-# One type for all sizes: making one takes longer than the noise.
-_memory: Any = (ctypes.c_char * sys.maxsize).from_address
-
-
-@lru_cache(1024)
-def _array(address: int, dtype: np.dtype, n: int) -> np.ndarray:
-    """The memory of a tensor, to be used only while that lives.
-
-    ``x.numpy()`` would forbid to resize its storage from then on, which is how
-    programs free activations. Kept, since allocators give the same addresses
-    again and again, and making one takes a tenth of the time of a small tensor.
-    """
-    return np.frombuffer(_memory(address), dtype, n)
