@@ -1,4 +1,4 @@
-"""The mask kernels in Numba: parallel on TBB, vectorised by LLVM.
+"""The mask kernels in Numba: parallel on TBB, the mask's part in vectors of LLVM's.
 
 Philox4x32-10 is that of Salmon et al. (2011), "Parallel random numbers: as
 easy as 1, 2, 3"; normals are Box and Muller's (1958). Checked against
@@ -7,11 +7,12 @@ easy as 1, 2, 3"; normals are Box and Muller's (1958). Checked against
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from math import log, pi, sqrt
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
@@ -42,7 +43,22 @@ _WINDOW = 4096
 _TILE = _WINDOW // 2
 _LANES = 32
 _TILE_SIZE = 2 * _TILE + _LANES  # a tile begins and ends with whole rows
-_GROUP = 32  # blocks that are generated together
+
+# Blocks of the stream in a vector, one a 64-bit lane, and vectors that are computed
+# in step since one would wait for itself: as many as the registers hold.
+_IS_WIDE = binding.get_host_cpu_features().get("avx512bw", False)
+_BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 2)
+_GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
+
+# A schedule, what the blocks of a stream share, is an array of rows a vector long, for
+# instructions that take them from memory: the keys of each round; those of the last
+# one with the highest bit of each digit flipped; and the first two rounds as far as
+# they do not depend on a block's low word. The block's high word for which these
+# last rows were computed stands behind them.
+_FLIPPED_KEYS, _FOLDS = 2 * PHILOX_ROUNDS, 2 * PHILOX_ROUNDS + 2
+_FOLDED_HIGH = (_FOLDS + 4) * _BLOCKS
+_SIGNS, _SIGN = np.uint64(0x8000800080008000), np.uint64(0x8000)
+_NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 def _jit(function=None, **options):
@@ -69,45 +85,229 @@ def _last_round(x, k0, k1):
     return (p1 >> _HALF | p1 << _HALF) ^ x[1] ^ k0, (p0 >> _HALF | p0 << _HALF) ^ x[3] ^ k1
 
 
-@_jit(forceinline=True)
-def _round_of_four(state):
-    x, y, z, w, k0, k1 = state
-    x, y, z, w = _round(x, k0, k1), _round(y, k0, k1), _round(z, k0, k1), _round(w, k0, k1)
-    return x, y, z, w, (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
-
-
-@_jit(forceinline=True)
-def _three_rounds(state):
-    return _round_of_four(_round_of_four(_round_of_four(state)))
+@_jit
+def _block(key, stream, block):
+    """The four words of one block, packed in two uint64."""
+    x = block & _LOW, block >> _HALF, stream & _LOW, stream >> _HALF
+    k0, k1 = key & _LOW, key >> _HALF
+    for _ in range(PHILOX_ROUNDS - 1):
+        x = _round(x, k0, k1)
+        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
+    return _last_round(x, k0, k1)
 
 
 @_jit
-def _generate(words, groups, key, stream, block):
-    """Fill `words` with a stream from a block on, in groups of 32 blocks.
+def _schedule(key):
+    schedule = np.empty(_FOLDED_HIGH + 1, np.uint64)
+    k0, k1 = key & _LOW, key >> _HALF
+    for r in range(PHILOX_ROUNDS):
+        _set_row(schedule, 2 * r, k0)
+        _set_row(schedule, 2 * r + 1, k1)
+        _set_row(schedule, _FLIPPED_KEYS, k0 ^ _SIGNS)
+        _set_row(schedule, _FLIPPED_KEYS + 1, k1 ^ _SIGNS)
+        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
+    schedule[_FOLDED_HIGH] = _NOTHING
+    return schedule
 
-    LLVM makes 8 blocks a vector: a round is two vpmuludq, two vpsrlq and two
-    vpternlogq of 64-bit lanes. One such chain waits for itself; four in step,
-    written out since LLVM unrolls no loop of that size, took 0.090 ns a digit
-    where one took 0.126 (Zen 5, 4 GHz).
+
+@_jit
+def _set_row(schedule, row, value):
+    for lane in range(_BLOCKS):
+        schedule[row * _BLOCKS + lane] = value
+
+
+@_jit
+def _is_folded(schedule, stream, block):
+    """Whether the group of a block has one high word, which the schedule then holds."""
+    high = block >> _HALF
+    if (block + np.uint64(_GROUP - 1)) >> _HALF != high:
+        return False
+    if schedule[_FOLDED_HIGH] != high:
+        p1 = _M1 * (stream & _LOW)
+        p0 = _M0 * (p1 >> _HALF ^ high ^ schedule[0])
+        _set_row(schedule, _FOLDS, stream >> _HALF ^ schedule[_BLOCKS])
+        _set_row(schedule, _FOLDS + 1, p1 & _LOW ^ schedule[2 * _BLOCKS])
+        _set_row(schedule, _FOLDS + 2, p0 >> _HALF ^ schedule[3 * _BLOCKS])
+        _set_row(schedule, _FOLDS + 3, p0 & _LOW)
+        schedule[_FOLDED_HIGH] = high
+    return True
+
+
+def _splat(builder, value, count):
+    """A vector of one value, a Python int for 64-bit lanes."""
+    if isinstance(value, int):
+        return ir.Constant(ir.VectorType(ir.IntType(64), count), [value] * count)
+    lanes = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    lanes = builder.insert_element(lanes, value, ir.IntType(32)(0))
+    return _shuffle(builder, lanes, lanes, [0] * count)
+
+
+def _shuffle(builder, x, y, lanes):
+    indices = ir.VectorType(ir.IntType(32), len(lanes))
+    return builder.shuffle_vector(x, y, ir.Constant(indices, list(lanes)))
+
+
+def _vector(context, builder, array_type, array, index, count):
+    """Pointer to the `count` elements that begin at an index."""
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(context.get_data_type(array_type.dtype), count)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
+    """The digits of a group, as vectors of 16-bit lanes in the order of `_ORDER`.
+
+    Of each 64-bit lane the high half is what the multiplication ignores, so that it
+    is never cleared, and a round is two vpmuludq, two vpsrlq and four vpxor (two
+    vpternlogq with AVX-512).
     """
-    s0, s1 = stream & _LOW, stream >> _HALF
-    for group in range(groups):
-        for j in range(8):
-            a = block + np.uint64(_GROUP * group + j)
-            b, c, d = a + np.uint64(8), a + np.uint64(16), a + np.uint64(24)
-            x, y = (a & _LOW, a >> _HALF, s0, s1), (b & _LOW, b >> _HALF, s0, s1)
-            z, w = (c & _LOW, c >> _HALF, s0, s1), (d & _LOW, d >> _HALF, s0, s1)
-            state = x, y, z, w, key & _LOW, key >> _HALF
-            x, y, z, w, k0, k1 = _three_rounds(_three_rounds(_three_rounds(state)))
-            i = 2 * _GROUP * group + 2 * j  # 2 * (…) was not vectorised: ten times slower
-            words[i], words[i + 1] = _last_round(x, k0, k1)
-            words[i + 16], words[i + 17] = _last_round(y, k0, k1)
-            words[i + 32], words[i + 33] = _last_round(z, k0, k1)
-            words[i + 48], words[i + 49] = _last_round(w, k0, k1)
+    low, half = _splat(builder, 0xFFFFFFFF, _BLOCKS), _splat(builder, 32, _BLOCKS)
+    m0, m1 = (_splat(builder, m, _BLOCKS) for m in PHILOX_MULTIPLIERS)
+
+    def row(k):
+        index = ir.IntType(64)(k * _BLOCKS)
+        place = _vector(context, builder, schedule_type, schedule, index, _BLOCKS)
+        return builder.load(place, align=8)
+
+    def product(x, m):
+        return builder.mul(builder.and_(x, low), m)
+
+    def high_xor(p, x, k):
+        return builder.xor(builder.lshr(p, half), builder.xor(x, k) if x else k)
+
+    chains = []
+    for chain in range(_CHAINS):
+        lanes = ir.Constant(low.type, [chain * _BLOCKS + lane for lane in _BLOCK_OF_LANE])
+        p0 = product(builder.add(_splat(builder, block, _BLOCKS), lanes), m0)
+        x2 = high_xor(p0, None, row(_FOLDS))
+        p1 = product(x2, m1)
+        x0 = high_xor(p1, None, row(_FOLDS + 1))
+        chains.append((x0, p1, builder.xor(p0, row(_FOLDS + 2)), row(_FOLDS + 3)))
+    for r in range(2, PHILOX_ROUNDS - 1):
+        k0, k1 = row(2 * r), row(2 * r + 1)
+        products = [(product(x[0], m0), product(x[2], m1)) for x in chains]
+        chains = [
+            (high_xor(p1, x[1], k0), p1, high_xor(p0, x[3], k1), p0)
+            for x, (p0, p1) in zip(chains, products, strict=True)
+        ]
+    last = _FLIPPED_KEYS if flipped else 2 * PHILOX_ROUNDS - 2
+    k0, k1 = row(last), row(last + 1)
+    halves = ir.VectorType(ir.IntType(32), 2 * _BLOCKS)
+    digits = ir.VectorType(ir.IntType(16), 4 * _BLOCKS)
+
+    def last_words(p, x, k):
+        """The two words of a block that a product gives, the higher half first."""
+        p = builder.bitcast(p, halves)
+        p = builder.bitcast(_shuffle(builder, p, p, [i ^ 1 for i in range(2 * _BLOCKS)]), x.type)
+        return builder.xor(p, builder.xor(builder.and_(x, low), k))
+
+    for x0, x1, x2, x3 in chains:
+        p0, p1 = product(x0, m0), product(x2, m1)
+        x01, x23 = last_words(p1, x1, k0), last_words(p0, x3, k1)
+        for pairs in _PAIRS:
+            yield builder.bitcast(_shuffle(builder, x01, x23, pairs), digits)
+
+
+if _IS_WIDE:
+    # Unpacking pairs of words in each 128 bits gives the digits in natural order.
+    _BLOCK_OF_LANE = (0, 4, 1, 5, 2, 6, 3, 7)
+    _PAIRS = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+    _ORDER = tuple(range(32))
+else:
+    # Digits in an order that unpacking them in each 128 bits makes natural.
+    _BLOCK_OF_LANE = (0, 1, 2, 3)
+    _PAIRS = ((0, 1, 4, 5), (2, 3, 6, 7))
+    _ORDER = (0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15)  # its own inverse
+
+
+@contextmanager
+def _emit_unless_tied(context, builder, schedule_type, schedule, block, high, must_settle):
+    """What is done with a group where no digit ties: (whether one does, who is dropped)."""
+    digits = list(_emit_digits(context, builder, schedule_type, schedule, block, flipped=True))
+    high = _splat(builder, high, 4 * _BLOCKS)
+    ties = [builder.sext(builder.icmp_signed("==", part, high), part.type) for part in digits]
+    while len(ties) > 1:
+        ties.append(builder.or_(ties.pop(0), ties.pop(0)))
+    bits = ir.IntType(64 * _BLOCKS)
+    tied = builder.icmp_unsigned("!=", builder.bitcast(ties[0], bits), bits(0))
+    tied = builder.and_(tied, builder.trunc(must_settle, tied.type))
+    with builder.if_then(builder.not_(tied), likely=True):
+        yield tied, [builder.icmp_signed(">", high, part) for part in digits]
+
+
+def _emit_lanes(builder, dropped, bits):
+    """Each vector's worth of elements of a group: (index of the first, who is dropped)."""
+    count = 64 * _BLOCKS // bits
+    for part, lanes in enumerate(dropped):
+        for j in range(0, 4 * _BLOCKS, count):
+            index = ir.IntType(64)(4 * _BLOCKS * part + j)
+            if _IS_WIDE:
+                yield index, _shuffle(builder, lanes, lanes, range(j, j + count))
+                continue
+            # Spread as integers: of a vector of bits LLVM makes three times the shuffles.
+            wide = builder.sext(lanes, ir.VectorType(ir.IntType(16), 4 * _BLOCKS))
+            spread = [_ORDER[j + k // (bits // 16)] for k in range(4 * _BLOCKS)]
+            wide = _shuffle(builder, wide, wide, spread)
+            wide = builder.bitcast(wide, ir.VectorType(ir.IntType(bits), count))
+            yield index, builder.icmp_signed("<", wide, ir.Constant(wide.type, [0] * count))
+
+
+@intrinsic
+def _fill_group(typingctx, words, i, schedule, block):
+    """Write the words of a group from index `i` on."""
+
+    def emit(context, builder, signature, args):
+        digits = _emit_digits(context, builder, schedule, *args[2:], flipped=False)
+        for part, lanes in enumerate(digits):
+            index = builder.add(args[1], ir.IntType(64)(part * _BLOCKS))
+            place = _vector(context, builder, words, args[0], index, _BLOCKS)
+            natural = builder.bitcast(_shuffle(builder, lanes, lanes, _ORDER), place.type.pointee)
+            builder.store(natural, place, align=8)
+        return context.get_dummy_value()
+
+    return types.none(words, i, schedule, block), emit
+
+
+@intrinsic
+def _affine_group(typingctx, x, out, begin, schedule, block, high, must_settle, a, b, c):
+    """`_affine` of a group, its draws in registers, if no digit of it ties; whether one does."""
+
+    def emit(context, builder, signature, args):
+        bits, count = x.dtype.bitwidth, 64 * _BLOCKS // x.dtype.bitwidth
+        scale, add, instead = (_splat(builder, value, count) for value in args[7:])
+        with _emit_unless_tied(context, builder, schedule, *args[3:7]) as (tied, dropped):
+            for j, drop in _emit_lanes(builder, dropped, bits):
+                index = builder.add(args[2], j)
+                source = _vector(context, builder, x, args[0], index, count)
+                target = _vector(context, builder, out, args[1], index, count)
+                value = builder.load(source, align=bits // 8)
+                value = builder.fadd(builder.fmul(value, scale), add)
+                builder.store(builder.select(drop, instead, value), target, align=bits // 8)
+        return tied
+
+    return types.boolean(x, out, begin, schedule, block, high, must_settle, a, b, c), emit
+
+
+if numba.config.DISABLE_JIT:
+
+    def _is_folded(schedule, stream, block):
+        return False
 
 
 @_jit
-def _refill(words, per_word, key, stream, offset, first, end):
+def _generate(words, groups, schedule, key, stream, block):
+    """Fill `words` with a stream from a block on, in groups of blocks."""
+    for i in range(0, 2 * _GROUP * groups, 2 * _GROUP):
+        first = block + np.uint64(i >> 1)
+        if _is_folded(schedule, stream, first):
+            _fill_group(words, i, schedule, first)
+        else:
+            for j in range(_GROUP):
+                words[i + 2 * j], words[i + 2 * j + 1] = _block(key, stream, first + np.uint64(j))
+
+
+@_jit
+def _refill(words, schedule, per_word, key, stream, offset, first, end):
     """Generate draws from `first` on, a windowful or to `end`; (start, stop) of the window.
 
     `per_word` is the number of draws in a uint64.
@@ -117,15 +317,15 @@ def _refill(words, per_word, key, stream, offset, first, end):
     lead = np.intp(position % np.uint64(per_block))
     count = min(lead + end - first, _WINDOW)
     groups = -(-count // (per_block * _GROUP))
-    _generate(words, groups, key, stream, position // np.uint64(per_block))
+    _generate(words, groups, schedule, key, stream, position // np.uint64(per_block))
     return first - lead, first - lead + groups * per_block * _GROUP
 
 
 @_jit
-def _draw(words, digits, place, thresholds, first):
+def _draw(words, digits, schedule, place, thresholds, first):
     """Refill the window so that a digit of it is kept from a limit on; (start, stop, limit)."""
     outer, _, inner, key, stream, offset = place
-    start, stop = _refill(words, 4, key, stream, offset, first, outer * inner)
+    start, stop = _refill(words, schedule, 4, key, stream, offset, first, outer * inner)
     block = (offset + np.uint64(first)) >> np.uint64(3)
     if thresholds.size > 1 or thresholds[0] > _LOW:
         _settle_each(digits, stop - start, key, stream, block, thresholds, start)
@@ -176,13 +376,7 @@ def _settle_each(digits, count, key, stream, block, thresholds, start):
 @_jit
 def _companion(key, stream, block, j):
     """Digit `j` of the companion stream, counted from a block."""
-    stream, block = stream ^ _COMPANION, block + np.uint64(j >> 3)
-    x = block & _LOW, block >> _HALF, stream & _LOW, stream >> _HALF
-    k0, k1 = key & _LOW, key >> _HALF
-    for _ in range(PHILOX_ROUNDS - 1):
-        x = _round(x, k0, k1)
-        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
-    first, second = _last_round(x, k0, k1)
+    first, second = _block(key, stream ^ _COMPANION, block + np.uint64(j >> 3))
     word = first if j & 4 == 0 else second
     return word >> (_DIGIT * np.uint64(j & 3)) & _DIGIT_MASK
 
@@ -210,17 +404,12 @@ if numba.config.DISABLE_JIT:
 
 else:
 
-    def _lanes(context, builder, array_type, array, index):
-        """Pointer to the vector of elements that begins at an index."""
-        array = context.make_array(array_type)(context, builder, array)
-        lanes = ir.VectorType(context.get_data_type(array_type.dtype), _LANES)
-        return builder.bitcast(builder.gep(array.data, [index]), lanes.as_pointer())
-
     @intrinsic
     def _copy_lanes(typingctx, target, j, source, k):
         def emit(context, builder, signature, args):
-            value = builder.load(_lanes(context, builder, source, *args[2:]), align=1)
-            builder.store(value, _lanes(context, builder, target, *args[:2]), align=1)
+            value = _vector(context, builder, source, *args[2:], _LANES)
+            place = _vector(context, builder, target, *args[:2], _LANES)
+            builder.store(builder.load(value, align=1), place, align=1)
             return context.get_dummy_value()
 
         return types.none(target, j, source, k), emit
@@ -228,12 +417,8 @@ else:
     @intrinsic
     def _fill_lanes(typingctx, target, j, value):
         def emit(context, builder, signature, args):
-            place = _lanes(context, builder, target, *args[:2])
-            index = ir.IntType(32)
-            lanes = ir.Constant(place.type.pointee, ir.Undefined)
-            lanes = builder.insert_element(lanes, args[2], index(0))
-            zeros = ir.Constant(ir.VectorType(index, _LANES), [0] * _LANES)
-            builder.store(builder.shuffle_vector(lanes, lanes, zeros), place, align=1)
+            place = _vector(context, builder, target, *args[:2], _LANES)
+            builder.store(_splat(builder, args[2], _LANES), place, align=1)
             return context.get_dummy_value()
 
         return types.none(target, j, value), emit
@@ -419,17 +604,56 @@ def _normals(words, count, values):
 
 
 @_jit
+def _direct_groups(schedule, place, begin, end):
+    """Groups of elements from `begin` on that need no window: each its own draw, blocks whole."""
+    _, shared, _, _, stream, offset = place
+    first = offset + np.uint64(begin)
+    block = first >> np.uint64(3)
+    if shared > 1 or first != block << np.uint64(3) or not _is_folded(schedule, stream, block):
+        return 0
+    left = np.uint64(1 << 32) - (block & _LOW)
+    return min((end - begin) // (8 * _GROUP), np.intp(left) // _GROUP)
+
+
+@_jit
+def _affine_groups(x, out, begin, groups, schedule, block, threshold, a, b, c):
+    """As many groups as there are or until one must be settled; how many."""
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _affine_group(x, out, j, schedule, first, high, must_settle, a, b, c):
+            return group
+    return groups
+
+
+@_jit
 def _apply_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, begin, end)
+    while groups > 0:
+        block = (offset + np.uint64(begin)) >> np.uint64(3)
+        done = _affine_groups(x, out, begin, groups, schedule, block, thresholds[0], a, b, c)
+        begin, block, groups = (
+            begin + 8 * _GROUP * done,
+            block + np.uint64(_GROUP * done),
+            groups - done,
+        )
+        if groups > 0:
+            _fill_group(words, 0, schedule, block)
+            limit = _settle(digits, 8 * _GROUP, key, stream, block, thresholds[0])
+            _affine(x, out, begin, 8 * _GROUP, digits, 0, limit, a, b, c)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     start = stop = 0
     limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
             _affine(x, out, begin, count, tile, w, limit, a, b, c)
@@ -443,6 +667,7 @@ def _apply_part(args, begin, end):
 def _apply_rates_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
     size = _WINDOW + _LANES
@@ -454,7 +679,7 @@ def _apply_rates_part(args, begin, end):
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
             _cycle(a, start, stop - start, aw)
             _cycle(b, start, stop - start, bw)
             _cycle(c, start, stop - start, cw)
@@ -475,6 +700,7 @@ def _apply_rates_part(args, begin, end):
 def _blend_part(args, begin, end):
     x, y, out, outer, shared, inner, key, stream, offset, thresholds = args
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
     start = stop = 0
@@ -482,7 +708,7 @@ def _blend_part(args, begin, end):
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
             _choose(x, y, out, begin, count, tile, w, limit)
@@ -496,10 +722,11 @@ def _blend_part(args, begin, end):
 def _keep_part(args, begin, end):
     out, key, stream, offset, thresholds = args
     place = 1, 1, out.size, key, stream, offset
+    schedule = _schedule(key)
     words = np.empty(_WINDOW // 4, np.uint64)
     digits = words.view(np.uint16)
     while begin < end:
-        start, stop, limit = _draw(words, digits, place, thresholds, begin)
+        start, stop, limit = _draw(words, digits, schedule, place, thresholds, begin)
         count = min(stop, end) - begin
         _compare(out, begin, count, digits, begin - start, limit)
         begin += count
@@ -508,9 +735,10 @@ def _keep_part(args, begin, end):
 @_jit
 def _noise_part(args, begin, end):
     out, key, stream, offset, is_normal = args
+    schedule = _schedule(key)
     words, values = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, out.dtype)
     while begin < end:
-        start, stop = _refill(words, 2, key, stream, offset, begin, end)
+        start, stop = _refill(words, schedule, 2, key, stream, offset, begin, end)
         if is_normal:
             _normals(words.view(np.uint32), stop - start, values)
         else:
@@ -524,13 +752,14 @@ def _noise_part(args, begin, end):
 def _multiply_normals_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, stddevs = args
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, cycle = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, x.dtype)
     factor, tile = np.empty(_WINDOW + _LANES, x.dtype), np.empty(_TILE_SIZE, x.dtype)
     start = stop = 0
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop = _refill(words, 2, key, stream, offset, first, outer * inner)
+            start, stop = _refill(words, schedule, 2, key, stream, offset, first, outer * inner)
             _normals(words.view(np.uint32), stop - start, factor)
             _cycle(stddevs, start, stop - start, cycle)
             _widen(factor, stop - start, cycle)
