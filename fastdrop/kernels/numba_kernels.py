@@ -244,12 +244,20 @@ def _emit_lanes(builder, dropped, bits):
             if _IS_WIDE:
                 yield index, _shuffle(builder, lanes, lanes, range(j, j + count))
                 continue
-            # Spread as integers: of a vector of bits LLVM makes three times the shuffles.
-            wide = builder.sext(lanes, ir.VectorType(ir.IntType(16), 4 * _BLOCKS))
-            spread = [_ORDER[j + k // (bits // 16)] for k in range(4 * _BLOCKS)]
-            wide = _shuffle(builder, wide, wide, spread)
-            wide = builder.bitcast(wide, ir.VectorType(ir.IntType(bits), count))
+            # Spread as integers, each twice as wide as before: of shuffled bits, or of
+            # four of a kind, LLVM makes several times the instructions.
+            wide = builder.sext(lanes, ir.VectorType(ir.IntType(16), 16))
+            wide = _doubled(builder, wide, _ORDER[j // 8 * 8 :][:8])
+            if bits == 64:
+                wide = _doubled(builder, wide, range(j % 8, j % 8 + 4))
             yield index, builder.icmp_signed("<", wide, ir.Constant(wide.type, [0] * count))
+
+
+def _doubled(builder, vector, lanes):
+    """Chosen lanes of ones or zeros, each as one of twice the width."""
+    vector = _shuffle(builder, vector, vector, [lane for lane in lanes for _ in range(2)])
+    width = 2 * vector.type.element.width
+    return builder.bitcast(vector, ir.VectorType(ir.IntType(width), len(lanes)))
 
 
 @intrinsic
@@ -628,9 +636,22 @@ def _affine_groups(x, out, begin, groups, schedule, block, threshold, a, b, c):
 
 
 @_jit
+def _recipe(key, stream, offset):
+    """Key, stream and offset as they are; see `_place`."""
+    return (
+        np.int64(key).view(np.uint64),
+        np.int64(stream).view(np.uint64),
+        np.int64(offset).view(np.uint64),
+    )
+
+
+@_jit
 def _apply_part(args, begin, end):
-    x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
+    x, out, outer, shared, inner, key, stream, offset, threshold, a, b, c = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
+    thresholds = np.full(1, threshold, np.uint64)
+    a, b, c = x.dtype.type(a), x.dtype.type(b), x.dtype.type(c)
     schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
@@ -666,6 +687,7 @@ def _apply_part(args, begin, end):
 @_jit
 def _apply_rates_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
     schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
@@ -699,6 +721,7 @@ def _apply_rates_part(args, begin, end):
 @_jit
 def _blend_part(args, begin, end):
     x, y, out, outer, shared, inner, key, stream, offset, thresholds = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
     schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
@@ -721,6 +744,7 @@ def _blend_part(args, begin, end):
 @_jit
 def _keep_part(args, begin, end):
     out, key, stream, offset, thresholds = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = 1, 1, out.size, key, stream, offset
     schedule = _schedule(key)
     words = np.empty(_WINDOW // 4, np.uint64)
@@ -735,6 +759,7 @@ def _keep_part(args, begin, end):
 @_jit
 def _noise_part(args, begin, end):
     out, key, stream, offset, is_normal = args
+    key, stream, offset = _recipe(key, stream, offset)
     schedule = _schedule(key)
     words, values = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, out.dtype)
     while begin < end:
@@ -751,6 +776,7 @@ def _noise_part(args, begin, end):
 @_jit
 def _multiply_normals_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, stddevs = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
     schedule = _schedule(key)
     words, cycle = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, x.dtype)
@@ -824,8 +850,7 @@ def _multiply_normals_team(args, size, parts):
 
 def apply(x, out, outer, shared, inner, key, stream, offset, threshold, a, b, c, threads):
     place = _place(outer, shared, inner, key, stream, offset)
-    thresholds, (a, b, c) = np.array([threshold], np.uint64), np.array([a, b, c], x.dtype)
-    args = _flat(x), _flat(out), *place, thresholds, a, b, c
+    args = _flat(x), _flat(out), *place, threshold, a, b, c
     _run(_apply_part, _apply_team, args, out.size, threads)
 
 
@@ -851,17 +876,17 @@ def keep(out, key, stream, offset, threshold, threads):
 
 
 def keep_rates(out, key, stream, offset, thresholds, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_keep_part, _keep_team, (_flat(out), *place, _flat(thresholds)), out.size, threads)
 
 
 def uniforms(out, key, stream, offset, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_noise_part, _noise_team, (_flat(out), *place, False), out.size, threads)
 
 
 def normals(out, key, stream, offset, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_noise_part, _noise_team, (_flat(out), *place, True), out.size, threads)
 
 
@@ -874,25 +899,31 @@ def multiply_normals(x, out, outer, shared, inner, key, stream, offset, stddevs,
 def _run(part, team, args, size, threads):
     if size == 0:
         return
-    if numba.config.DISABLE_JIT:
-        with np.errstate(all="ignore"):
-            part(args, 0, size)
-    elif threads > 1 and can_run_parallel():
+    if threads > 1 and not numba.config.DISABLE_JIT and can_run_parallel():
         team(args, size, threads)
     else:
         part(args, 0, size)
 
 
 def _place(outer, shared, inner, key, stream, offset):
-    """Geometry and recipe in types that do not vary, so that a kernel compiles once."""
+    """Geometry and recipe in types that do not vary, so that a kernel compiles once.
+
+    They are Python's own: NumPy's scalars take Numba ten times longer to read.
+    """
     if shared == 1:
         outer, inner = 1, outer * inner
-    return outer, shared, inner, np.uint64(key), np.uint64(stream), np.uint64(offset)
+    return outer, shared, inner, _signed(key), stream, _signed(offset)
+
+
+def _signed(number):
+    """The int64 of the same bits."""
+    return number if number < 1 << 63 else number - (1 << 64)
 
 
 def _flat(array):
     """The array as Numba's writable vectors, for which alone the kernels are compiled."""
-    array = array.reshape(-1)
+    if array.ndim != 1:
+        array = array.reshape(-1)
     return array if array.flags.writeable else np.asarray(_Writable(array))
 
 
