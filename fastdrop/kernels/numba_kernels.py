@@ -117,11 +117,9 @@ def _set_row(schedule, row, value):
 
 
 @_jit
-def _is_folded(schedule, stream, block):
-    """Whether the group of a block has one high word, which the schedule then holds."""
+def _folded_groups(schedule, stream, block, groups):
+    """How many groups from a block on have its high word, which the schedule then holds."""
     high = block >> _HALF
-    if (block + np.uint64(_GROUP - 1)) >> _HALF != high:
-        return False
     if schedule[_FOLDED_HIGH] != high:
         p1 = _M1 * (stream & _LOW)
         p0 = _M0 * (p1 >> _HALF ^ high ^ schedule[0])
@@ -130,7 +128,7 @@ def _is_folded(schedule, stream, block):
         _set_row(schedule, _FOLDS + 2, p0 >> _HALF ^ schedule[3 * _BLOCKS])
         _set_row(schedule, _FOLDS + 3, p0 & _LOW)
         schedule[_FOLDED_HIGH] = high
-    return True
+    return min(groups, np.intp((_LOW - (block & _LOW) + np.uint64(1)) // np.uint64(_GROUP)))
 
 
 def _splat(builder, value, count):
@@ -296,22 +294,57 @@ def _affine_group(typingctx, x, out, begin, schedule, block, high, must_settle, 
     return types.boolean(x, out, begin, schedule, block, high, must_settle, a, b, c), emit
 
 
+@intrinsic
+def _choose_group(typingctx, x, y, out, begin, schedule, block, high, must_settle):
+    """`_choose` of a group, as `_affine_group`."""
+
+    def emit(context, builder, signature, args):
+        bits, count = x.dtype.bitwidth, 64 * _BLOCKS // x.dtype.bitwidth
+        with _emit_unless_tied(context, builder, schedule, *args[4:]) as (tied, dropped):
+            for j, drop in _emit_lanes(builder, dropped, bits):
+                index = builder.add(args[3], j)
+                left, right, target = (
+                    _vector(context, builder, array_type, array, index, count)
+                    for array_type, array in zip((x, y, out), args, strict=False)
+                )
+                left = builder.load(left, align=bits // 8)
+                right = builder.load(right, align=bits // 8)
+                builder.store(builder.select(drop, right, left), target, align=bits // 8)
+        return tied
+
+    return types.boolean(x, y, out, begin, schedule, block, high, must_settle), emit
+
+
+@intrinsic
+def _compare_group(typingctx, out, begin, schedule, block, high, must_settle):
+    """`_compare` of a group, as `_affine_group`."""
+
+    def emit(context, builder, signature, args):
+        with _emit_unless_tied(context, builder, schedule, *args[2:]) as (tied, dropped):
+            for part, lanes in enumerate(dropped):
+                index = builder.add(args[1], ir.IntType(64)(4 * _BLOCKS * part))
+                target = _vector(context, builder, out, args[0], index, 4 * _BLOCKS)
+                kept = builder.not_(_shuffle(builder, lanes, lanes, _ORDER))
+                builder.store(builder.zext(kept, target.type.pointee), target, align=1)
+        return tied
+
+    return types.boolean(out, begin, schedule, block, high, must_settle), emit
+
+
 if numba.config.DISABLE_JIT:
 
-    def _is_folded(schedule, stream, block):
-        return False
+    def _folded_groups(schedule, stream, block, groups):
+        return 0
 
 
 @_jit
 def _generate(words, groups, schedule, key, stream, block):
     """Fill `words` with a stream from a block on, in groups of blocks."""
-    for i in range(0, 2 * _GROUP * groups, 2 * _GROUP):
-        first = block + np.uint64(i >> 1)
-        if _is_folded(schedule, stream, first):
-            _fill_group(words, i, schedule, first)
-        else:
-            for j in range(_GROUP):
-                words[i + 2 * j], words[i + 2 * j + 1] = _block(key, stream, first + np.uint64(j))
+    folded = _folded_groups(schedule, stream, block, groups)
+    for group in range(folded):
+        _fill_group(words, 2 * _GROUP * group, schedule, block + np.uint64(_GROUP * group))
+    for j in range(_GROUP * folded, _GROUP * groups):
+        words[2 * j], words[2 * j + 1] = _block(key, stream, block + np.uint64(j))
 
 
 @_jit
@@ -331,33 +364,35 @@ def _refill(words, schedule, per_word, key, stream, offset, first, end):
 
 @_jit
 def _draw(words, digits, schedule, place, thresholds, first):
-    """Refill the window so that a digit of it is kept from a limit on; (start, stop, limit)."""
+    """Refill the window, its digits set to kept or dropped; (start, stop)."""
     outer, _, inner, key, stream, offset = place
     start, stop = _refill(words, schedule, 4, key, stream, offset, first, outer * inner)
     block = (offset + np.uint64(first)) >> np.uint64(3)
     if thresholds.size > 1 or thresholds[0] > _LOW:
         _settle_each(digits, stop - start, key, stream, block, thresholds, start)
-        return start, stop, _KEPT
-    return start, stop, _settle(digits, stop - start, key, stream, block, thresholds[0])
+    else:
+        _settle(digits, stop - start, key, stream, block, thresholds[0])
+    return start, stop
 
 
 @_jit
 def _settle(digits, count, key, stream, block, threshold):
-    """Set the digits that alone do not decide to kept or dropped; the limit of kept ones."""
-    low, high = threshold & _DIGIT_MASK, np.uint16(threshold >> _DIGIT)
-    if low == 0:
-        return high
-    # One digit in 65,536 ties: look for it in pieces, and then in pieces of these.
-    for begin in range(0, count, 1024):
-        end = min(begin + 1024, count)
-        if _any_tie(digits[begin:end], high):
-            for first in range(begin, end, 64):
-                if _any_tie(digits[first : first + 64], high):
-                    for j in range(first, first + 64):
-                        if digits[j] == high:
-                            kept = _companion(key, stream, block, j) >= low
-                            digits[j] = _KEPT if kept else _DROPPED
-    return max(high, np.uint16(1))
+    """Set all digits to kept or dropped."""
+    low, limit = threshold & _DIGIT_MASK, np.uint16(threshold >> _DIGIT)
+    if low > 0:
+        # One digit in 65,536 ties: look for it in pieces, and then in pieces of these.
+        for begin in range(0, count, 1024):
+            end = min(begin + 1024, count)
+            if _any_tie(digits[begin:end], limit):
+                for first in range(begin, end, 64):
+                    if _any_tie(digits[first : first + 64], limit):
+                        for j in range(first, first + 64):
+                            if digits[j] == limit:
+                                kept = _companion(key, stream, block, j) >= low
+                                digits[j] = _KEPT if kept else _DROPPED
+        limit = max(limit, np.uint16(1))
+    for j in range(count):
+        digits[j] = _KEPT if digits[j] >= limit else _DROPPED
 
 
 @_jit
@@ -371,14 +406,30 @@ def _any_tie(digits, high):
 @_jit
 def _settle_each(digits, count, key, stream, block, thresholds, start):
     """Set all digits to kept or dropped; the first is that of draw `start`."""
-    r = start % thresholds.size
+    limits = np.empty(_WINDOW, np.uint16)
+    size = thresholds.size
+    r, filled = start % size, min(size, count)
+    for j in range(filled):
+        limits[j] = np.uint16(min(thresholds[r] >> _DIGIT, _DIGIT_MASK))
+        r = r + 1 if r + 1 < size else 0
+    _repeat(limits, filled, count)
+    for begin in range(0, count, 64):
+        if _any_tie_each(digits, limits, begin):
+            for j in range(begin, begin + 64):
+                if digits[j] == limits[j]:
+                    draw = np.uint64(digits[j]) << _DIGIT | _companion(key, stream, block, j)
+                    kept = draw >= thresholds[(start + j) % size]
+                    digits[j], limits[j] = (_KEPT, _DROPPED) if kept else (_DROPPED, _KEPT)
     for j in range(count):
-        threshold, digit = thresholds[r], np.uint64(digits[j])
-        kept = digit >= threshold >> _DIGIT
-        if digit == threshold >> _DIGIT:
-            kept = _companion(key, stream, block, j) >= threshold & _DIGIT_MASK
-        digits[j] = _KEPT if kept else _DROPPED
-        r = r + 1 if r + 1 < thresholds.size else 0
+        digits[j] = _KEPT if digits[j] >= limits[j] else _DROPPED
+
+
+@_jit
+def _any_tie_each(digits, limits, begin):
+    begin, nearest = np.uint64(begin), _KEPT
+    for j in range(np.uint64(64)):
+        nearest = min(nearest, np.uint16(digits[begin + j] ^ limits[begin + j]))
+    return nearest == 0
 
 
 @_jit
@@ -392,14 +443,23 @@ def _companion(key, stream, block, j):
 @_jit
 def _cycle(values, start, count, out):
     """Values of the draws from `start` on: draw ``d`` takes entry ``d % R``."""
-    if values.size == 1:
-        for j in range(count):
-            out[j] = values[0]
-        return
-    r = start % values.size
-    for j in range(count):
+    size = values.size
+    r, filled = start % size, min(size, count)
+    for j in range(filled):
         out[j] = values[r]
-        r = r + 1 if r + 1 < values.size else 0
+        r = r + 1 if r + 1 < size else 0
+    _repeat(out, filled, count)
+
+
+@_jit
+def _repeat(out, filled, count):
+    """Repeat the first entries of `out` until `count` are filled."""
+    while filled < count:
+        more = min(filled, count - filled)
+        first = np.uint64(filled)
+        for j in range(np.uint64(more)):
+            out[first + j] = out[j]
+        filled += more
 
 
 if numba.config.DISABLE_JIT:
@@ -488,70 +548,72 @@ def _spread(window, w, tile, place, begin, count):
     return i
 
 
+# The loops over elements take them by unsigned indices, which need no test for a count
+# from the end, and make no slices. What is kept is told by the sign, which alone is
+# looked at where vectors are selected. A loop of its own is in place: LLVM's check for
+# overlap, made at run time, would send arrays that are one to a scalar copy of the other.
+
+
 @_jit
-def _affine(x, out, begin, count, kept, w, limit, a, b, c):
-    x, out, kept = x[begin : begin + count], out[begin : begin + count], kept[w : w + count]
+def _affine(x, out, begin, count, kept, w, a, b, c):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
-        # The same loop; but in the other one LLVM's check for overlap, made at
-        # run time, would send arrays that are one to a scalar copy of it.
         for j in range(count):
-            value = a * out[j] + b
-            out[j] = value if kept[j] >= limit else c
+            value = a * out[begin + j] + b
+            out[begin + j] = value if np.int16(kept[w + j]) < 0 else c
         return
     for j in range(count):
-        value = a * x[j] + b
-        out[j] = value if kept[j] >= limit else c
+        value = a * x[begin + j] + b
+        out[begin + j] = value if np.int16(kept[w + j]) < 0 else c
 
 
 @_jit
-def _affine_each(x, out, begin, count, kept, w, limit, a, b, c):
-    x, out, kept = x[begin : begin + count], out[begin : begin + count], kept[w : w + count]
-    a, b, c = a[w : w + count], b[w : w + count], c[w : w + count]
+def _affine_each(x, out, begin, count, kept, w, a, b, c):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            value, other = a[j] * out[j] + b[j], c[j]
-            out[j] = value if kept[j] >= limit else other
+            value, other = a[w + j] * out[begin + j] + b[w + j], c[w + j]
+            out[begin + j] = value if np.int16(kept[w + j]) < 0 else other
         return
     for j in range(count):
-        value, other = a[j] * x[j] + b[j], c[j]
-        out[j] = value if kept[j] >= limit else other
+        value, other = a[w + j] * x[begin + j] + b[w + j], c[w + j]
+        out[begin + j] = value if np.int16(kept[w + j]) < 0 else other
 
 
 @_jit
-def _choose(x, y, out, begin, count, kept, w, limit):
-    x, y = x[begin : begin + count], y[begin : begin + count]
-    out, kept = out[begin : begin + count], kept[w : w + count]
+def _choose(x, y, out, begin, count, kept, w):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            left, right = out[j], y[j]
-            out[j] = left if kept[j] >= limit else right
+            left, right = out[begin + j], y[begin + j]
+            out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
         return
     if y.ctypes.data == out.ctypes.data:
         for j in range(count):
-            left, right = x[j], out[j]
-            out[j] = left if kept[j] >= limit else right
+            left, right = x[begin + j], out[begin + j]
+            out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
         return
     for j in range(count):
-        left, right = x[j], y[j]
-        out[j] = left if kept[j] >= limit else right
+        left, right = x[begin + j], y[begin + j]
+        out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
 
 
 @_jit
-def _compare(out, begin, count, kept, w, limit):
-    out, kept = out[begin : begin + count], kept[w : w + count]
-    for j in range(count):
-        out[j] = kept[j] >= limit
+def _compare(out, begin, count, kept, w):
+    begin, w = np.uint64(begin), np.uint64(w)
+    for j in range(np.uint64(count)):
+        out[begin + j] = kept[w + j] != _DROPPED
 
 
 @_jit
 def _multiply(x, out, begin, count, factor, w):
-    x, out, factor = x[begin : begin + count], out[begin : begin + count], factor[w : w + count]
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            out[j] = out[j] * factor[j]
+            out[begin + j] = out[begin + j] * factor[w + j]
         return
     for j in range(count):
-        out[j] = x[j] * factor[j]
+        out[begin + j] = x[begin + j] * factor[w + j]
 
 
 @_jit
@@ -564,9 +626,9 @@ def _widen(normals, count, stddevs):
 
 @_jit
 def _store(out, begin, count, values, w):
-    out, values = out[begin : begin + count], values[w : w + count]
-    for j in range(count):
-        out[j] = values[j]
+    begin, w = np.uint64(begin), np.uint64(w)
+    for j in range(np.uint64(count)):
+        out[begin + j] = values[w + j]
 
 
 @_jit
@@ -612,25 +674,57 @@ def _normals(words, count, values):
 
 
 @_jit
-def _direct_groups(schedule, place, begin, end):
+def _direct_groups(schedule, place, thresholds, begin, end):
     """Groups of elements from `begin` on that need no window: each its own draw, blocks whole."""
-    _, shared, _, _, stream, offset = place
-    first = offset + np.uint64(begin)
-    block = first >> np.uint64(3)
-    if shared > 1 or first != block << np.uint64(3) or not _is_folded(schedule, stream, block):
+    first = place[5] + np.uint64(begin)
+    if place[1] > 1 or first % np.uint64(8) != 0 or thresholds.size > 1 or thresholds[0] > _LOW:
         return 0
-    left = np.uint64(1 << 32) - (block & _LOW)
-    return min((end - begin) // (8 * _GROUP), np.intp(left) // _GROUP)
+    groups = (end - begin) // (8 * _GROUP)
+    return _folded_groups(schedule, place[4], first >> np.uint64(3), groups)
 
 
 @_jit
-def _affine_groups(x, out, begin, groups, schedule, block, threshold, a, b, c):
+def _settle_group(words, schedule, place, threshold, begin):
+    """Fill the window with what was kept of a group of elements in which a digit ties."""
+    _, _, _, key, stream, offset = place
+    block = (offset + np.uint64(begin)) >> np.uint64(3)
+    _fill_group(words, 0, schedule, block)
+    _settle(words.view(np.uint16), 8 * _GROUP, key, stream, block, threshold)
+
+
+@_jit
+def _affine_groups(x, out, begin, groups, schedule, place, threshold, a, b, c):
     """As many groups as there are or until one must be settled; how many."""
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
     high = np.int16(threshold >> _DIGIT ^ _SIGN)
     must_settle = threshold & _DIGIT_MASK != 0
     for group in range(groups):
         j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
         if _affine_group(x, out, j, schedule, first, high, must_settle, a, b, c):
+            return group
+    return groups
+
+
+@_jit
+def _compare_groups(out, begin, groups, schedule, place, threshold):
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _compare_group(out, j, schedule, first, high, must_settle):
+            return group
+    return groups
+
+
+@_jit
+def _choose_groups(x, y, out, begin, groups, schedule, place, threshold):
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _choose_group(x, y, out, j, schedule, first, high, must_settle):
             return group
     return groups
 
@@ -655,32 +749,25 @@ def _apply_part(args, begin, end):
     schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
-    groups = _direct_groups(schedule, place, begin, end)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
     while groups > 0:
-        block = (offset + np.uint64(begin)) >> np.uint64(3)
-        done = _affine_groups(x, out, begin, groups, schedule, block, thresholds[0], a, b, c)
-        begin, block, groups = (
-            begin + 8 * _GROUP * done,
-            block + np.uint64(_GROUP * done),
-            groups - done,
-        )
+        done = _affine_groups(x, out, begin, groups, schedule, place, thresholds[0], a, b, c)
+        begin, groups = begin + 8 * _GROUP * done, groups - done
         if groups > 0:
-            _fill_group(words, 0, schedule, block)
-            limit = _settle(digits, 8 * _GROUP, key, stream, block, thresholds[0])
-            _affine(x, out, begin, 8 * _GROUP, digits, 0, limit, a, b, c)
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _affine(x, out, begin, 8 * _GROUP, digits, 0, a, b, c)
             begin, groups = begin + 8 * _GROUP, groups - 1
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
-            _affine(x, out, begin, count, tile, w, limit, a, b, c)
+            _affine(x, out, begin, count, tile, w, a, b, c)
         else:
             count = min(count, stop - first)
-            _affine(x, out, begin, count, digits, first - start, limit, a, b, c)
+            _affine(x, out, begin, count, digits, first - start, a, b, c)
         begin += count
 
 
@@ -697,11 +784,10 @@ def _apply_rates_part(args, begin, end):
     aw, bw, cw = np.empty(size, x.dtype), np.empty(size, x.dtype), np.empty(size, x.dtype)
     at, bt, ct = np.empty(size, x.dtype), np.empty(size, x.dtype), np.empty(size, x.dtype)
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
             _cycle(a, start, stop - start, aw)
             _cycle(b, start, stop - start, bw)
             _cycle(c, start, stop - start, cw)
@@ -711,10 +797,10 @@ def _apply_rates_part(args, begin, end):
             _spread(bw, w, bt, place, begin, count)
             _spread(cw, w, ct, place, begin, count)
             w = _spread(digits, w, tile, place, begin, count)
-            _affine_each(x, out, begin, count, tile, w, limit, at, bt, ct)
+            _affine_each(x, out, begin, count, tile, w, at, bt, ct)
         else:
             count = min(count, stop - first)
-            _affine_each(x, out, begin, count, digits, w, limit, aw, bw, cw)
+            _affine_each(x, out, begin, count, digits, w, aw, bw, cw)
         begin += count
 
 
@@ -726,18 +812,25 @@ def _blend_part(args, begin, end):
     schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
+    while groups > 0:
+        done = _choose_groups(x, y, out, begin, groups, schedule, place, thresholds[0])
+        begin, groups = begin + 8 * _GROUP * done, groups - done
+        if groups > 0:
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _choose(x, y, out, begin, 8 * _GROUP, digits, 0)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, schedule, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
-            _choose(x, y, out, begin, count, tile, w, limit)
+            _choose(x, y, out, begin, count, tile, w)
         else:
             count = min(count, stop - first)
-            _choose(x, y, out, begin, count, digits, first - start, limit)
+            _choose(x, y, out, begin, count, digits, first - start)
         begin += count
 
 
@@ -749,10 +842,18 @@ def _keep_part(args, begin, end):
     schedule = _schedule(key)
     words = np.empty(_WINDOW // 4, np.uint64)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
+    while groups > 0:
+        done = _compare_groups(out, begin, groups, schedule, place, thresholds[0])
+        begin, groups = begin + 8 * _GROUP * done, groups - done
+        if groups > 0:
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _compare(out, begin, 8 * _GROUP, digits, 0)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     while begin < end:
-        start, stop, limit = _draw(words, digits, schedule, place, thresholds, begin)
+        start, stop = _draw(words, digits, schedule, place, thresholds, begin)
         count = min(stop, end) - begin
-        _compare(out, begin, count, digits, begin - start, limit)
+        _compare(out, begin, count, digits, begin - start)
         begin += count
 
 
