@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from math import log, pi, sqrt
+from typing import Any
 
 import numba
 import numpy as np
@@ -59,6 +60,9 @@ _FLIPPED_KEYS, _FOLDS = 2 * PHILOX_ROUNDS, 2 * PHILOX_ROUNDS + 2
 _FOLDED_HIGH = (_FOLDS + 4) * _BLOCKS
 _SIGNS, _SIGN = np.uint64(0x8000800080008000), np.uint64(0x8000)
 _NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+_intrinsic: Any = intrinsic  # by its type a call would need the typing context too
 
 
 def _jit(function=None, **options):
@@ -208,9 +212,9 @@ def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
 
 if _IS_WIDE:
     # Unpacking pairs of words in each 128 bits gives the digits in natural order.
-    _BLOCK_OF_LANE = (0, 4, 1, 5, 2, 6, 3, 7)
-    _PAIRS = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
-    _ORDER = tuple(range(32))
+    _BLOCK_OF_LANE: tuple[int, ...] = (0, 4, 1, 5, 2, 6, 3, 7)
+    _PAIRS: tuple[tuple[int, ...], ...] = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+    _ORDER: tuple[int, ...] = tuple(range(32))
 else:
     # Digits in an order that unpacking them in each 128 bits makes natural.
     _BLOCK_OF_LANE = (0, 1, 2, 3)
@@ -258,12 +262,12 @@ def _doubled(builder, vector, lanes):
     return builder.bitcast(vector, ir.VectorType(ir.IntType(width), len(lanes)))
 
 
-@intrinsic
+@_intrinsic
 def _fill_group(typingctx, words, i, schedule, block):
     """Write the words of a group from index `i` on."""
 
     def emit(context, builder, signature, args):
-        digits = _emit_digits(context, builder, schedule, *args[2:], flipped=False)
+        digits = _emit_digits(context, builder, schedule, args[2], args[3], flipped=False)
         for part, lanes in enumerate(digits):
             index = builder.add(args[1], ir.IntType(64)(part * _BLOCKS))
             place = _vector(context, builder, words, args[0], index, _BLOCKS)
@@ -274,7 +278,7 @@ def _fill_group(typingctx, words, i, schedule, block):
     return types.none(words, i, schedule, block), emit
 
 
-@intrinsic
+@_intrinsic
 def _affine_group(typingctx, x, out, begin, schedule, block, high, must_settle, a, b, c):
     """`_affine` of a group, its draws in registers, if no digit of it ties; whether one does."""
 
@@ -294,7 +298,7 @@ def _affine_group(typingctx, x, out, begin, schedule, block, high, must_settle, 
     return types.boolean(x, out, begin, schedule, block, high, must_settle, a, b, c), emit
 
 
-@intrinsic
+@_intrinsic
 def _choose_group(typingctx, x, y, out, begin, schedule, block, high, must_settle):
     """`_choose` of a group, as `_affine_group`."""
 
@@ -315,7 +319,7 @@ def _choose_group(typingctx, x, y, out, begin, schedule, block, high, must_settl
     return types.boolean(x, y, out, begin, schedule, block, high, must_settle), emit
 
 
-@intrinsic
+@_intrinsic
 def _compare_group(typingctx, out, begin, schedule, block, high, must_settle):
     """`_compare` of a group, as `_affine_group`."""
 
@@ -472,20 +476,20 @@ if numba.config.DISABLE_JIT:
 
 else:
 
-    @intrinsic
+    @_intrinsic
     def _copy_lanes(typingctx, target, j, source, k):
         def emit(context, builder, signature, args):
-            value = _vector(context, builder, source, *args[2:], _LANES)
-            place = _vector(context, builder, target, *args[:2], _LANES)
+            value = _vector(context, builder, source, args[2], args[3], _LANES)
+            place = _vector(context, builder, target, args[0], args[1], _LANES)
             builder.store(builder.load(value, align=1), place, align=1)
             return context.get_dummy_value()
 
         return types.none(target, j, source, k), emit
 
-    @intrinsic
+    @_intrinsic
     def _fill_lanes(typingctx, target, j, value):
         def emit(context, builder, signature, args):
-            place = _vector(context, builder, target, *args[:2], _LANES)
+            place = _vector(context, builder, target, args[0], args[1], _LANES)
             builder.store(_splat(builder, args[2], _LANES), place, align=1)
             return context.get_dummy_value()
 
