@@ -1,4 +1,4 @@
-"""The mask kernels in Numba: parallel on TBB, vectorised by LLVM.
+"""The mask kernels in Numba: parallel on TBB, the mask's part in vectors of LLVM's.
 
 Philox4x32-10 is that of Salmon et al. (2011), "Parallel random numbers: as
 easy as 1, 2, 3"; normals are Box and Muller's (1958). Checked against
@@ -7,11 +7,13 @@ easy as 1, 2, 3"; normals are Box and Muller's (1958). Checked against
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from math import log, pi, sqrt
+from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
@@ -42,7 +44,25 @@ _WINDOW = 4096
 _TILE = _WINDOW // 2
 _LANES = 32
 _TILE_SIZE = 2 * _TILE + _LANES  # a tile begins and ends with whole rows
-_GROUP = 32  # blocks that are generated together
+
+# Blocks of the stream in a vector, one a 64-bit lane, and vectors that are computed
+# in step since one would wait for itself: as many as the registers hold.
+_IS_WIDE = binding.get_host_cpu_features().get("avx512bw", False)
+_BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 2)
+_GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
+
+# A schedule, what the blocks of a stream share, is an array of rows a vector long, for
+# instructions that take them from memory: the keys of each round; those of the last
+# one with the highest bit of each digit flipped; and the first two rounds as far as
+# they do not depend on a block's low word. The block's high word for which these
+# last rows were computed stands behind them.
+_FLIPPED_KEYS, _FOLDS = 2 * PHILOX_ROUNDS, 2 * PHILOX_ROUNDS + 2
+_FOLDED_HIGH = (_FOLDS + 4) * _BLOCKS
+_SIGNS, _SIGN = np.uint64(0x8000800080008000), np.uint64(0x8000)
+_NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+_intrinsic: Any = intrinsic  # by its type a call would need the typing context too
 
 
 def _jit(function=None, **options):
@@ -69,45 +89,270 @@ def _last_round(x, k0, k1):
     return (p1 >> _HALF | p1 << _HALF) ^ x[1] ^ k0, (p0 >> _HALF | p0 << _HALF) ^ x[3] ^ k1
 
 
-@_jit(forceinline=True)
-def _round_of_four(state):
-    x, y, z, w, k0, k1 = state
-    x, y, z, w = _round(x, k0, k1), _round(y, k0, k1), _round(z, k0, k1), _round(w, k0, k1)
-    return x, y, z, w, (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
-
-
-@_jit(forceinline=True)
-def _three_rounds(state):
-    return _round_of_four(_round_of_four(_round_of_four(state)))
+@_jit
+def _block(key, stream, block):
+    """The four words of one block, packed in two uint64."""
+    x = block & _LOW, block >> _HALF, stream & _LOW, stream >> _HALF
+    k0, k1 = key & _LOW, key >> _HALF
+    for _ in range(PHILOX_ROUNDS - 1):
+        x = _round(x, k0, k1)
+        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
+    return _last_round(x, k0, k1)
 
 
 @_jit
-def _generate(words, groups, key, stream, block):
-    """Fill `words` with a stream from a block on, in groups of 32 blocks.
+def _schedule(key):
+    schedule = np.empty(_FOLDED_HIGH + 1, np.uint64)
+    k0, k1 = key & _LOW, key >> _HALF
+    for r in range(PHILOX_ROUNDS):
+        _set_row(schedule, 2 * r, k0)
+        _set_row(schedule, 2 * r + 1, k1)
+        _set_row(schedule, _FLIPPED_KEYS, k0 ^ _SIGNS)
+        _set_row(schedule, _FLIPPED_KEYS + 1, k1 ^ _SIGNS)
+        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
+    schedule[_FOLDED_HIGH] = _NOTHING
+    return schedule
 
-    LLVM makes 8 blocks a vector: a round is two vpmuludq, two vpsrlq and two
-    vpternlogq of 64-bit lanes. One such chain waits for itself; four in step,
-    written out since LLVM unrolls no loop of that size, took 0.090 ns a digit
-    where one took 0.126 (Zen 5, 4 GHz).
+
+@_jit
+def _set_row(schedule, row, value):
+    for lane in range(_BLOCKS):
+        schedule[row * _BLOCKS + lane] = value
+
+
+@_jit
+def _folded_groups(schedule, stream, block, groups):
+    """How many groups from a block on have its high word, which the schedule then holds."""
+    high = block >> _HALF
+    if schedule[_FOLDED_HIGH] != high:
+        p1 = _M1 * (stream & _LOW)
+        p0 = _M0 * (p1 >> _HALF ^ high ^ schedule[0])
+        _set_row(schedule, _FOLDS, stream >> _HALF ^ schedule[_BLOCKS])
+        _set_row(schedule, _FOLDS + 1, p1 & _LOW ^ schedule[2 * _BLOCKS])
+        _set_row(schedule, _FOLDS + 2, p0 >> _HALF ^ schedule[3 * _BLOCKS])
+        _set_row(schedule, _FOLDS + 3, p0 & _LOW)
+        schedule[_FOLDED_HIGH] = high
+    return min(groups, np.intp((_LOW - (block & _LOW) + np.uint64(1)) // np.uint64(_GROUP)))
+
+
+def _splat(builder, value, count):
+    """A vector of one value, a Python int for 64-bit lanes."""
+    if isinstance(value, int):
+        return ir.Constant(ir.VectorType(ir.IntType(64), count), [value] * count)
+    lanes = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    lanes = builder.insert_element(lanes, value, ir.IntType(32)(0))
+    return _shuffle(builder, lanes, lanes, [0] * count)
+
+
+def _shuffle(builder, x, y, lanes):
+    indices = ir.VectorType(ir.IntType(32), len(lanes))
+    return builder.shuffle_vector(x, y, ir.Constant(indices, list(lanes)))
+
+
+def _vector(context, builder, array_type, array, index, count):
+    """Pointer to the `count` elements that begin at an index."""
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(context.get_data_type(array_type.dtype), count)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
+    """The digits of a group, as vectors of 16-bit lanes in the order of `_ORDER`.
+
+    Of each 64-bit lane the high half is what the multiplication ignores, so that it
+    is never cleared, and a round is two vpmuludq, two vpsrlq and four vpxor (two
+    vpternlogq with AVX-512).
     """
-    s0, s1 = stream & _LOW, stream >> _HALF
-    for group in range(groups):
-        for j in range(8):
-            a = block + np.uint64(_GROUP * group + j)
-            b, c, d = a + np.uint64(8), a + np.uint64(16), a + np.uint64(24)
-            x, y = (a & _LOW, a >> _HALF, s0, s1), (b & _LOW, b >> _HALF, s0, s1)
-            z, w = (c & _LOW, c >> _HALF, s0, s1), (d & _LOW, d >> _HALF, s0, s1)
-            state = x, y, z, w, key & _LOW, key >> _HALF
-            x, y, z, w, k0, k1 = _three_rounds(_three_rounds(_three_rounds(state)))
-            i = 2 * _GROUP * group + 2 * j  # 2 * (…) was not vectorised: ten times slower
-            words[i], words[i + 1] = _last_round(x, k0, k1)
-            words[i + 16], words[i + 17] = _last_round(y, k0, k1)
-            words[i + 32], words[i + 33] = _last_round(z, k0, k1)
-            words[i + 48], words[i + 49] = _last_round(w, k0, k1)
+    low, half = _splat(builder, 0xFFFFFFFF, _BLOCKS), _splat(builder, 32, _BLOCKS)
+    m0, m1 = (_splat(builder, m, _BLOCKS) for m in PHILOX_MULTIPLIERS)
+
+    def row(k):
+        index = ir.IntType(64)(k * _BLOCKS)
+        place = _vector(context, builder, schedule_type, schedule, index, _BLOCKS)
+        return builder.load(place, align=8)
+
+    def product(x, m):
+        return builder.mul(builder.and_(x, low), m)
+
+    def high_xor(p, x, k):
+        return builder.xor(builder.lshr(p, half), builder.xor(x, k) if x else k)
+
+    chains = []
+    for chain in range(_CHAINS):
+        lanes = ir.Constant(low.type, [chain * _BLOCKS + lane for lane in _BLOCK_OF_LANE])
+        p0 = product(builder.add(_splat(builder, block, _BLOCKS), lanes), m0)
+        x2 = high_xor(p0, None, row(_FOLDS))
+        p1 = product(x2, m1)
+        x0 = high_xor(p1, None, row(_FOLDS + 1))
+        chains.append((x0, p1, builder.xor(p0, row(_FOLDS + 2)), row(_FOLDS + 3)))
+    for r in range(2, PHILOX_ROUNDS - 1):
+        k0, k1 = row(2 * r), row(2 * r + 1)
+        products = [(product(x[0], m0), product(x[2], m1)) for x in chains]
+        chains = [
+            (high_xor(p1, x[1], k0), p1, high_xor(p0, x[3], k1), p0)
+            for x, (p0, p1) in zip(chains, products, strict=True)
+        ]
+    last = _FLIPPED_KEYS if flipped else 2 * PHILOX_ROUNDS - 2
+    k0, k1 = row(last), row(last + 1)
+    halves = ir.VectorType(ir.IntType(32), 2 * _BLOCKS)
+    digits = ir.VectorType(ir.IntType(16), 4 * _BLOCKS)
+
+    def last_words(p, x, k):
+        """The two words of a block that a product gives, the higher half first."""
+        p = builder.bitcast(p, halves)
+        p = builder.bitcast(_shuffle(builder, p, p, [i ^ 1 for i in range(2 * _BLOCKS)]), x.type)
+        return builder.xor(p, builder.xor(builder.and_(x, low), k))
+
+    for x0, x1, x2, x3 in chains:
+        p0, p1 = product(x0, m0), product(x2, m1)
+        x01, x23 = last_words(p1, x1, k0), last_words(p0, x3, k1)
+        for pairs in _PAIRS:
+            yield builder.bitcast(_shuffle(builder, x01, x23, pairs), digits)
+
+
+if _IS_WIDE:
+    # Unpacking pairs of words in each 128 bits gives the digits in natural order.
+    _BLOCK_OF_LANE: tuple[int, ...] = (0, 4, 1, 5, 2, 6, 3, 7)
+    _PAIRS: tuple[tuple[int, ...], ...] = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+    _ORDER: tuple[int, ...] = tuple(range(32))
+else:
+    # Digits in an order that unpacking them in each 128 bits makes natural.
+    _BLOCK_OF_LANE = (0, 1, 2, 3)
+    _PAIRS = ((0, 1, 4, 5), (2, 3, 6, 7))
+    _ORDER = (0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15)  # its own inverse
+
+
+@contextmanager
+def _emit_unless_tied(context, builder, schedule_type, schedule, block, high, must_settle):
+    """What is done with a group where no digit ties: (whether one does, who is dropped)."""
+    digits = list(_emit_digits(context, builder, schedule_type, schedule, block, flipped=True))
+    high = _splat(builder, high, 4 * _BLOCKS)
+    ties = [builder.sext(builder.icmp_signed("==", part, high), part.type) for part in digits]
+    while len(ties) > 1:
+        ties.append(builder.or_(ties.pop(0), ties.pop(0)))
+    bits = ir.IntType(64 * _BLOCKS)
+    tied = builder.icmp_unsigned("!=", builder.bitcast(ties[0], bits), bits(0))
+    tied = builder.and_(tied, builder.trunc(must_settle, tied.type))
+    with builder.if_then(builder.not_(tied), likely=True):
+        yield tied, [builder.icmp_signed(">", high, part) for part in digits]
+
+
+def _emit_lanes(builder, dropped, bits):
+    """Each vector's worth of elements of a group: (index of the first, who is dropped)."""
+    count = 64 * _BLOCKS // bits
+    for part, lanes in enumerate(dropped):
+        for j in range(0, 4 * _BLOCKS, count):
+            index = ir.IntType(64)(4 * _BLOCKS * part + j)
+            if _IS_WIDE:
+                yield index, _shuffle(builder, lanes, lanes, range(j, j + count))
+                continue
+            # Spread as integers, each twice as wide as before: of shuffled bits, or of
+            # four of a kind, LLVM makes several times the instructions.
+            wide = builder.sext(lanes, ir.VectorType(ir.IntType(16), 16))
+            wide = _doubled(builder, wide, _ORDER[j // 8 * 8 :][:8])
+            if bits == 64:
+                wide = _doubled(builder, wide, range(j % 8, j % 8 + 4))
+            yield index, builder.icmp_signed("<", wide, ir.Constant(wide.type, [0] * count))
+
+
+def _doubled(builder, vector, lanes):
+    """Chosen lanes of ones or zeros, each as one of twice the width."""
+    vector = _shuffle(builder, vector, vector, [lane for lane in lanes for _ in range(2)])
+    width = 2 * vector.type.element.width
+    return builder.bitcast(vector, ir.VectorType(ir.IntType(width), len(lanes)))
+
+
+@_intrinsic
+def _fill_group(typingctx, words, i, schedule, block):
+    """Write the words of a group from index `i` on."""
+
+    def emit(context, builder, signature, args):
+        digits = _emit_digits(context, builder, schedule, args[2], args[3], flipped=False)
+        for part, lanes in enumerate(digits):
+            index = builder.add(args[1], ir.IntType(64)(part * _BLOCKS))
+            place = _vector(context, builder, words, args[0], index, _BLOCKS)
+            natural = builder.bitcast(_shuffle(builder, lanes, lanes, _ORDER), place.type.pointee)
+            builder.store(natural, place, align=8)
+        return context.get_dummy_value()
+
+    return types.none(words, i, schedule, block), emit
+
+
+@_intrinsic
+def _affine_group(typingctx, x, out, begin, schedule, block, high, must_settle, a, b, c):
+    """`_affine` of a group, its draws in registers, if no digit of it ties; whether one does."""
+
+    def emit(context, builder, signature, args):
+        bits, count = x.dtype.bitwidth, 64 * _BLOCKS // x.dtype.bitwidth
+        scale, add, instead = (_splat(builder, value, count) for value in args[7:])
+        with _emit_unless_tied(context, builder, schedule, *args[3:7]) as (tied, dropped):
+            for j, drop in _emit_lanes(builder, dropped, bits):
+                index = builder.add(args[2], j)
+                source = _vector(context, builder, x, args[0], index, count)
+                target = _vector(context, builder, out, args[1], index, count)
+                value = builder.load(source, align=bits // 8)
+                value = builder.fadd(builder.fmul(value, scale), add)
+                builder.store(builder.select(drop, instead, value), target, align=bits // 8)
+        return tied
+
+    return types.boolean(x, out, begin, schedule, block, high, must_settle, a, b, c), emit
+
+
+@_intrinsic
+def _choose_group(typingctx, x, y, out, begin, schedule, block, high, must_settle):
+    """`_choose` of a group, as `_affine_group`."""
+
+    def emit(context, builder, signature, args):
+        bits, count = x.dtype.bitwidth, 64 * _BLOCKS // x.dtype.bitwidth
+        with _emit_unless_tied(context, builder, schedule, *args[4:]) as (tied, dropped):
+            for j, drop in _emit_lanes(builder, dropped, bits):
+                index = builder.add(args[3], j)
+                left, right, target = (
+                    _vector(context, builder, array_type, array, index, count)
+                    for array_type, array in zip((x, y, out), args, strict=False)
+                )
+                left = builder.load(left, align=bits // 8)
+                right = builder.load(right, align=bits // 8)
+                builder.store(builder.select(drop, right, left), target, align=bits // 8)
+        return tied
+
+    return types.boolean(x, y, out, begin, schedule, block, high, must_settle), emit
+
+
+@_intrinsic
+def _compare_group(typingctx, out, begin, schedule, block, high, must_settle):
+    """`_compare` of a group, as `_affine_group`."""
+
+    def emit(context, builder, signature, args):
+        with _emit_unless_tied(context, builder, schedule, *args[2:]) as (tied, dropped):
+            for part, lanes in enumerate(dropped):
+                index = builder.add(args[1], ir.IntType(64)(4 * _BLOCKS * part))
+                target = _vector(context, builder, out, args[0], index, 4 * _BLOCKS)
+                kept = builder.not_(_shuffle(builder, lanes, lanes, _ORDER))
+                builder.store(builder.zext(kept, target.type.pointee), target, align=1)
+        return tied
+
+    return types.boolean(out, begin, schedule, block, high, must_settle), emit
+
+
+if numba.config.DISABLE_JIT:
+
+    def _folded_groups(schedule, stream, block, groups):
+        return 0
 
 
 @_jit
-def _refill(words, per_word, key, stream, offset, first, end):
+def _generate(words, groups, schedule, key, stream, block):
+    """Fill `words` with a stream from a block on, in groups of blocks."""
+    folded = _folded_groups(schedule, stream, block, groups)
+    for group in range(folded):
+        _fill_group(words, 2 * _GROUP * group, schedule, block + np.uint64(_GROUP * group))
+    for j in range(_GROUP * folded, _GROUP * groups):
+        words[2 * j], words[2 * j + 1] = _block(key, stream, block + np.uint64(j))
+
+
+@_jit
+def _refill(words, schedule, per_word, key, stream, offset, first, end):
     """Generate draws from `first` on, a windowful or to `end`; (start, stop) of the window.
 
     `per_word` is the number of draws in a uint64.
@@ -117,39 +362,41 @@ def _refill(words, per_word, key, stream, offset, first, end):
     lead = np.intp(position % np.uint64(per_block))
     count = min(lead + end - first, _WINDOW)
     groups = -(-count // (per_block * _GROUP))
-    _generate(words, groups, key, stream, position // np.uint64(per_block))
+    _generate(words, groups, schedule, key, stream, position // np.uint64(per_block))
     return first - lead, first - lead + groups * per_block * _GROUP
 
 
 @_jit
-def _draw(words, digits, place, thresholds, first):
-    """Refill the window so that a digit of it is kept from a limit on; (start, stop, limit)."""
+def _draw(words, digits, schedule, place, thresholds, first):
+    """Refill the window, its digits set to kept or dropped; (start, stop)."""
     outer, _, inner, key, stream, offset = place
-    start, stop = _refill(words, 4, key, stream, offset, first, outer * inner)
+    start, stop = _refill(words, schedule, 4, key, stream, offset, first, outer * inner)
     block = (offset + np.uint64(first)) >> np.uint64(3)
     if thresholds.size > 1 or thresholds[0] > _LOW:
         _settle_each(digits, stop - start, key, stream, block, thresholds, start)
-        return start, stop, _KEPT
-    return start, stop, _settle(digits, stop - start, key, stream, block, thresholds[0])
+    else:
+        _settle(digits, stop - start, key, stream, block, thresholds[0])
+    return start, stop
 
 
 @_jit
 def _settle(digits, count, key, stream, block, threshold):
-    """Set the digits that alone do not decide to kept or dropped; the limit of kept ones."""
-    low, high = threshold & _DIGIT_MASK, np.uint16(threshold >> _DIGIT)
-    if low == 0:
-        return high
-    # One digit in 65,536 ties: look for it in pieces, and then in pieces of these.
-    for begin in range(0, count, 1024):
-        end = min(begin + 1024, count)
-        if _any_tie(digits[begin:end], high):
-            for first in range(begin, end, 64):
-                if _any_tie(digits[first : first + 64], high):
-                    for j in range(first, first + 64):
-                        if digits[j] == high:
-                            kept = _companion(key, stream, block, j) >= low
-                            digits[j] = _KEPT if kept else _DROPPED
-    return max(high, np.uint16(1))
+    """Set all digits to kept or dropped."""
+    low, limit = threshold & _DIGIT_MASK, np.uint16(threshold >> _DIGIT)
+    if low > 0:
+        # One digit in 65,536 ties: look for it in pieces, and then in pieces of these.
+        for begin in range(0, count, 1024):
+            end = min(begin + 1024, count)
+            if _any_tie(digits[begin:end], limit):
+                for first in range(begin, end, 64):
+                    if _any_tie(digits[first : first + 64], limit):
+                        for j in range(first, first + 64):
+                            if digits[j] == limit:
+                                kept = _companion(key, stream, block, j) >= low
+                                digits[j] = _KEPT if kept else _DROPPED
+        limit = max(limit, np.uint16(1))
+    for j in range(count):
+        digits[j] = _KEPT if digits[j] >= limit else _DROPPED
 
 
 @_jit
@@ -163,26 +410,36 @@ def _any_tie(digits, high):
 @_jit
 def _settle_each(digits, count, key, stream, block, thresholds, start):
     """Set all digits to kept or dropped; the first is that of draw `start`."""
-    r = start % thresholds.size
+    limits = np.empty(_WINDOW, np.uint16)
+    size = thresholds.size
+    r, filled = start % size, min(size, count)
+    for j in range(filled):
+        limits[j] = np.uint16(min(thresholds[r] >> _DIGIT, _DIGIT_MASK))
+        r = r + 1 if r + 1 < size else 0
+    _repeat(limits, filled, count)
+    for begin in range(0, count, 64):
+        if _any_tie_each(digits, limits, begin):
+            for j in range(begin, begin + 64):
+                if digits[j] == limits[j]:
+                    draw = np.uint64(digits[j]) << _DIGIT | _companion(key, stream, block, j)
+                    kept = draw >= thresholds[(start + j) % size]
+                    digits[j], limits[j] = (_KEPT, _DROPPED) if kept else (_DROPPED, _KEPT)
     for j in range(count):
-        threshold, digit = thresholds[r], np.uint64(digits[j])
-        kept = digit >= threshold >> _DIGIT
-        if digit == threshold >> _DIGIT:
-            kept = _companion(key, stream, block, j) >= threshold & _DIGIT_MASK
-        digits[j] = _KEPT if kept else _DROPPED
-        r = r + 1 if r + 1 < thresholds.size else 0
+        digits[j] = _KEPT if digits[j] >= limits[j] else _DROPPED
+
+
+@_jit
+def _any_tie_each(digits, limits, begin):
+    begin, nearest = np.uint64(begin), _KEPT
+    for j in range(np.uint64(64)):
+        nearest = min(nearest, np.uint16(digits[begin + j] ^ limits[begin + j]))
+    return nearest == 0
 
 
 @_jit
 def _companion(key, stream, block, j):
     """Digit `j` of the companion stream, counted from a block."""
-    stream, block = stream ^ _COMPANION, block + np.uint64(j >> 3)
-    x = block & _LOW, block >> _HALF, stream & _LOW, stream >> _HALF
-    k0, k1 = key & _LOW, key >> _HALF
-    for _ in range(PHILOX_ROUNDS - 1):
-        x = _round(x, k0, k1)
-        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
-    first, second = _last_round(x, k0, k1)
+    first, second = _block(key, stream ^ _COMPANION, block + np.uint64(j >> 3))
     word = first if j & 4 == 0 else second
     return word >> (_DIGIT * np.uint64(j & 3)) & _DIGIT_MASK
 
@@ -190,14 +447,23 @@ def _companion(key, stream, block, j):
 @_jit
 def _cycle(values, start, count, out):
     """Values of the draws from `start` on: draw ``d`` takes entry ``d % R``."""
-    if values.size == 1:
-        for j in range(count):
-            out[j] = values[0]
-        return
-    r = start % values.size
-    for j in range(count):
+    size = values.size
+    r, filled = start % size, min(size, count)
+    for j in range(filled):
         out[j] = values[r]
-        r = r + 1 if r + 1 < values.size else 0
+        r = r + 1 if r + 1 < size else 0
+    _repeat(out, filled, count)
+
+
+@_jit
+def _repeat(out, filled, count):
+    """Repeat the first entries of `out` until `count` are filled."""
+    while filled < count:
+        more = min(filled, count - filled)
+        first = np.uint64(filled)
+        for j in range(np.uint64(more)):
+            out[first + j] = out[j]
+        filled += more
 
 
 if numba.config.DISABLE_JIT:
@@ -210,30 +476,21 @@ if numba.config.DISABLE_JIT:
 
 else:
 
-    def _lanes(context, builder, array_type, array, index):
-        """Pointer to the vector of elements that begins at an index."""
-        array = context.make_array(array_type)(context, builder, array)
-        lanes = ir.VectorType(context.get_data_type(array_type.dtype), _LANES)
-        return builder.bitcast(builder.gep(array.data, [index]), lanes.as_pointer())
-
-    @intrinsic
+    @_intrinsic
     def _copy_lanes(typingctx, target, j, source, k):
         def emit(context, builder, signature, args):
-            value = builder.load(_lanes(context, builder, source, *args[2:]), align=1)
-            builder.store(value, _lanes(context, builder, target, *args[:2]), align=1)
+            value = _vector(context, builder, source, args[2], args[3], _LANES)
+            place = _vector(context, builder, target, args[0], args[1], _LANES)
+            builder.store(builder.load(value, align=1), place, align=1)
             return context.get_dummy_value()
 
         return types.none(target, j, source, k), emit
 
-    @intrinsic
+    @_intrinsic
     def _fill_lanes(typingctx, target, j, value):
         def emit(context, builder, signature, args):
-            place = _lanes(context, builder, target, *args[:2])
-            index = ir.IntType(32)
-            lanes = ir.Constant(place.type.pointee, ir.Undefined)
-            lanes = builder.insert_element(lanes, args[2], index(0))
-            zeros = ir.Constant(ir.VectorType(index, _LANES), [0] * _LANES)
-            builder.store(builder.shuffle_vector(lanes, lanes, zeros), place, align=1)
+            place = _vector(context, builder, target, args[0], args[1], _LANES)
+            builder.store(_splat(builder, args[2], _LANES), place, align=1)
             return context.get_dummy_value()
 
         return types.none(target, j, value), emit
@@ -295,70 +552,72 @@ def _spread(window, w, tile, place, begin, count):
     return i
 
 
+# The loops over elements take them by unsigned indices, which need no test for a count
+# from the end, and make no slices. What is kept is told by the sign, which alone is
+# looked at where vectors are selected. A loop of its own is in place: LLVM's check for
+# overlap, made at run time, would send arrays that are one to a scalar copy of the other.
+
+
 @_jit
-def _affine(x, out, begin, count, kept, w, limit, a, b, c):
-    x, out, kept = x[begin : begin + count], out[begin : begin + count], kept[w : w + count]
+def _affine(x, out, begin, count, kept, w, a, b, c):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
-        # The same loop; but in the other one LLVM's check for overlap, made at
-        # run time, would send arrays that are one to a scalar copy of it.
         for j in range(count):
-            value = a * out[j] + b
-            out[j] = value if kept[j] >= limit else c
+            value = a * out[begin + j] + b
+            out[begin + j] = value if np.int16(kept[w + j]) < 0 else c
         return
     for j in range(count):
-        value = a * x[j] + b
-        out[j] = value if kept[j] >= limit else c
+        value = a * x[begin + j] + b
+        out[begin + j] = value if np.int16(kept[w + j]) < 0 else c
 
 
 @_jit
-def _affine_each(x, out, begin, count, kept, w, limit, a, b, c):
-    x, out, kept = x[begin : begin + count], out[begin : begin + count], kept[w : w + count]
-    a, b, c = a[w : w + count], b[w : w + count], c[w : w + count]
+def _affine_each(x, out, begin, count, kept, w, a, b, c):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            value, other = a[j] * out[j] + b[j], c[j]
-            out[j] = value if kept[j] >= limit else other
+            value, other = a[w + j] * out[begin + j] + b[w + j], c[w + j]
+            out[begin + j] = value if np.int16(kept[w + j]) < 0 else other
         return
     for j in range(count):
-        value, other = a[j] * x[j] + b[j], c[j]
-        out[j] = value if kept[j] >= limit else other
+        value, other = a[w + j] * x[begin + j] + b[w + j], c[w + j]
+        out[begin + j] = value if np.int16(kept[w + j]) < 0 else other
 
 
 @_jit
-def _choose(x, y, out, begin, count, kept, w, limit):
-    x, y = x[begin : begin + count], y[begin : begin + count]
-    out, kept = out[begin : begin + count], kept[w : w + count]
+def _choose(x, y, out, begin, count, kept, w):
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            left, right = out[j], y[j]
-            out[j] = left if kept[j] >= limit else right
+            left, right = out[begin + j], y[begin + j]
+            out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
         return
     if y.ctypes.data == out.ctypes.data:
         for j in range(count):
-            left, right = x[j], out[j]
-            out[j] = left if kept[j] >= limit else right
+            left, right = x[begin + j], out[begin + j]
+            out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
         return
     for j in range(count):
-        left, right = x[j], y[j]
-        out[j] = left if kept[j] >= limit else right
+        left, right = x[begin + j], y[begin + j]
+        out[begin + j] = left if np.int16(kept[w + j]) < 0 else right
 
 
 @_jit
-def _compare(out, begin, count, kept, w, limit):
-    out, kept = out[begin : begin + count], kept[w : w + count]
-    for j in range(count):
-        out[j] = kept[j] >= limit
+def _compare(out, begin, count, kept, w):
+    begin, w = np.uint64(begin), np.uint64(w)
+    for j in range(np.uint64(count)):
+        out[begin + j] = kept[w + j] != _DROPPED
 
 
 @_jit
 def _multiply(x, out, begin, count, factor, w):
-    x, out, factor = x[begin : begin + count], out[begin : begin + count], factor[w : w + count]
+    begin, w, count = np.uint64(begin), np.uint64(w), np.uint64(count)
     if x.ctypes.data == out.ctypes.data:
         for j in range(count):
-            out[j] = out[j] * factor[j]
+            out[begin + j] = out[begin + j] * factor[w + j]
         return
     for j in range(count):
-        out[j] = x[j] * factor[j]
+        out[begin + j] = x[begin + j] * factor[w + j]
 
 
 @_jit
@@ -371,9 +630,9 @@ def _widen(normals, count, stddevs):
 
 @_jit
 def _store(out, begin, count, values, w):
-    out, values = out[begin : begin + count], values[w : w + count]
-    for j in range(count):
-        out[j] = values[j]
+    begin, w = np.uint64(begin), np.uint64(w)
+    for j in range(np.uint64(count)):
+        out[begin + j] = values[w + j]
 
 
 @_jit
@@ -419,30 +678,109 @@ def _normals(words, count, values):
 
 
 @_jit
+def _direct_groups(schedule, place, thresholds, begin, end):
+    """Groups of elements from `begin` on that need no window: each its own draw, blocks whole."""
+    first = place[5] + np.uint64(begin)
+    if place[1] > 1 or first % np.uint64(8) != 0 or thresholds.size > 1 or thresholds[0] > _LOW:
+        return 0
+    groups = (end - begin) // (8 * _GROUP)
+    return _folded_groups(schedule, place[4], first >> np.uint64(3), groups)
+
+
+@_jit
+def _settle_group(words, schedule, place, threshold, begin):
+    """Fill the window with what was kept of a group of elements in which a digit ties."""
+    _, _, _, key, stream, offset = place
+    block = (offset + np.uint64(begin)) >> np.uint64(3)
+    _fill_group(words, 0, schedule, block)
+    _settle(words.view(np.uint16), 8 * _GROUP, key, stream, block, threshold)
+
+
+@_jit
+def _affine_groups(x, out, begin, groups, schedule, place, threshold, a, b, c):
+    """As many groups as there are or until one must be settled; how many."""
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _affine_group(x, out, j, schedule, first, high, must_settle, a, b, c):
+            return group
+    return groups
+
+
+@_jit
+def _compare_groups(out, begin, groups, schedule, place, threshold):
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _compare_group(out, j, schedule, first, high, must_settle):
+            return group
+    return groups
+
+
+@_jit
+def _choose_groups(x, y, out, begin, groups, schedule, place, threshold):
+    block = (place[5] + np.uint64(begin)) >> np.uint64(3)
+    high = np.int16(threshold >> _DIGIT ^ _SIGN)
+    must_settle = threshold & _DIGIT_MASK != 0
+    for group in range(groups):
+        j, first = begin + 8 * _GROUP * group, block + np.uint64(_GROUP * group)
+        if _choose_group(x, y, out, j, schedule, first, high, must_settle):
+            return group
+    return groups
+
+
+@_jit
+def _recipe(key, stream, offset):
+    """Key, stream and offset as they are; see `_place`."""
+    return (
+        np.int64(key).view(np.uint64),
+        np.int64(stream).view(np.uint64),
+        np.int64(offset).view(np.uint64),
+    )
+
+
+@_jit
 def _apply_part(args, begin, end):
-    x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
+    x, out, outer, shared, inner, key, stream, offset, threshold, a, b, c = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
+    thresholds = np.full(1, threshold, np.uint64)
+    a, b, c = x.dtype.type(a), x.dtype.type(b), x.dtype.type(c)
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
+    while groups > 0:
+        done = _affine_groups(x, out, begin, groups, schedule, place, thresholds[0], a, b, c)
+        begin, groups = begin + 8 * _GROUP * done, groups - done
+        if groups > 0:
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _affine(x, out, begin, 8 * _GROUP, digits, 0, a, b, c)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
-            _affine(x, out, begin, count, tile, w, limit, a, b, c)
+            _affine(x, out, begin, count, tile, w, a, b, c)
         else:
             count = min(count, stop - first)
-            _affine(x, out, begin, count, digits, first - start, limit, a, b, c)
+            _affine(x, out, begin, count, digits, first - start, a, b, c)
         begin += count
 
 
 @_jit
 def _apply_rates_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, thresholds, a, b, c = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
     size = _WINDOW + _LANES
@@ -450,11 +788,10 @@ def _apply_rates_part(args, begin, end):
     aw, bw, cw = np.empty(size, x.dtype), np.empty(size, x.dtype), np.empty(size, x.dtype)
     at, bt, ct = np.empty(size, x.dtype), np.empty(size, x.dtype), np.empty(size, x.dtype)
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
             _cycle(a, start, stop - start, aw)
             _cycle(b, start, stop - start, bw)
             _cycle(c, start, stop - start, cw)
@@ -464,53 +801,74 @@ def _apply_rates_part(args, begin, end):
             _spread(bw, w, bt, place, begin, count)
             _spread(cw, w, ct, place, begin, count)
             w = _spread(digits, w, tile, place, begin, count)
-            _affine_each(x, out, begin, count, tile, w, limit, at, bt, ct)
+            _affine_each(x, out, begin, count, tile, w, at, bt, ct)
         else:
             count = min(count, stop - first)
-            _affine_each(x, out, begin, count, digits, w, limit, aw, bw, cw)
+            _affine_each(x, out, begin, count, digits, w, aw, bw, cw)
         begin += count
 
 
 @_jit
 def _blend_part(args, begin, end):
     x, y, out, outer, shared, inner, key, stream, offset, thresholds = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, tile = np.empty(_WINDOW // 4 + _LANES, np.uint64), np.empty(_TILE_SIZE, np.uint16)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
+    while groups > 0:
+        done = _choose_groups(x, y, out, begin, groups, schedule, place, thresholds[0])
+        begin, groups = begin + 8 * _GROUP * done, groups - done
+        if groups > 0:
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _choose(x, y, out, begin, 8 * _GROUP, digits, 0)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     start = stop = 0
-    limit = _KEPT
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop, limit = _draw(words, digits, place, thresholds, first)
+            start, stop = _draw(words, digits, schedule, place, thresholds, first)
         if spread:
             w = _spread(digits, first - start, tile, place, begin, count)
-            _choose(x, y, out, begin, count, tile, w, limit)
+            _choose(x, y, out, begin, count, tile, w)
         else:
             count = min(count, stop - first)
-            _choose(x, y, out, begin, count, digits, first - start, limit)
+            _choose(x, y, out, begin, count, digits, first - start)
         begin += count
 
 
 @_jit
 def _keep_part(args, begin, end):
     out, key, stream, offset, thresholds = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = 1, 1, out.size, key, stream, offset
+    schedule = _schedule(key)
     words = np.empty(_WINDOW // 4, np.uint64)
     digits = words.view(np.uint16)
+    groups = _direct_groups(schedule, place, thresholds, begin, end)
+    while groups > 0:
+        done = _compare_groups(out, begin, groups, schedule, place, thresholds[0])
+        begin, groups = begin + 8 * _GROUP * done, groups - done
+        if groups > 0:
+            _settle_group(words, schedule, place, thresholds[0], begin)
+            _compare(out, begin, 8 * _GROUP, digits, 0)
+            begin, groups = begin + 8 * _GROUP, groups - 1
     while begin < end:
-        start, stop, limit = _draw(words, digits, place, thresholds, begin)
+        start, stop = _draw(words, digits, schedule, place, thresholds, begin)
         count = min(stop, end) - begin
-        _compare(out, begin, count, digits, begin - start, limit)
+        _compare(out, begin, count, digits, begin - start)
         begin += count
 
 
 @_jit
 def _noise_part(args, begin, end):
     out, key, stream, offset, is_normal = args
+    key, stream, offset = _recipe(key, stream, offset)
+    schedule = _schedule(key)
     words, values = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, out.dtype)
     while begin < end:
-        start, stop = _refill(words, 2, key, stream, offset, begin, end)
+        start, stop = _refill(words, schedule, 2, key, stream, offset, begin, end)
         if is_normal:
             _normals(words.view(np.uint32), stop - start, values)
         else:
@@ -523,14 +881,16 @@ def _noise_part(args, begin, end):
 @_jit
 def _multiply_normals_part(args, begin, end):
     x, out, outer, shared, inner, key, stream, offset, stddevs = args
+    key, stream, offset = _recipe(key, stream, offset)
     place = outer, shared, inner, key, stream, offset
+    schedule = _schedule(key)
     words, cycle = np.empty(_WINDOW // 2, np.uint64), np.empty(_WINDOW, x.dtype)
     factor, tile = np.empty(_WINDOW + _LANES, x.dtype), np.empty(_TILE_SIZE, x.dtype)
     start = stop = 0
     while begin < end:
         first, draws, count, spread = _plan(place, begin, end)
         if first < start or first + draws > stop:
-            start, stop = _refill(words, 2, key, stream, offset, first, outer * inner)
+            start, stop = _refill(words, schedule, 2, key, stream, offset, first, outer * inner)
             _normals(words.view(np.uint32), stop - start, factor)
             _cycle(stddevs, start, stop - start, cycle)
             _widen(factor, stop - start, cycle)
@@ -595,8 +955,7 @@ def _multiply_normals_team(args, size, parts):
 
 def apply(x, out, outer, shared, inner, key, stream, offset, threshold, a, b, c, threads):
     place = _place(outer, shared, inner, key, stream, offset)
-    thresholds, (a, b, c) = np.array([threshold], np.uint64), np.array([a, b, c], x.dtype)
-    args = _flat(x), _flat(out), *place, thresholds, a, b, c
+    args = _flat(x), _flat(out), *place, threshold, a, b, c
     _run(_apply_part, _apply_team, args, out.size, threads)
 
 
@@ -622,17 +981,17 @@ def keep(out, key, stream, offset, threshold, threads):
 
 
 def keep_rates(out, key, stream, offset, thresholds, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_keep_part, _keep_team, (_flat(out), *place, _flat(thresholds)), out.size, threads)
 
 
 def uniforms(out, key, stream, offset, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_noise_part, _noise_team, (_flat(out), *place, False), out.size, threads)
 
 
 def normals(out, key, stream, offset, threads):
-    place = np.uint64(key), np.uint64(stream), np.uint64(offset)
+    place = _signed(key), stream, _signed(offset)
     _run(_noise_part, _noise_team, (_flat(out), *place, True), out.size, threads)
 
 
@@ -645,25 +1004,31 @@ def multiply_normals(x, out, outer, shared, inner, key, stream, offset, stddevs,
 def _run(part, team, args, size, threads):
     if size == 0:
         return
-    if numba.config.DISABLE_JIT:
-        with np.errstate(all="ignore"):
-            part(args, 0, size)
-    elif threads > 1 and can_run_parallel():
+    if threads > 1 and not numba.config.DISABLE_JIT and can_run_parallel():
         team(args, size, threads)
     else:
         part(args, 0, size)
 
 
 def _place(outer, shared, inner, key, stream, offset):
-    """Geometry and recipe in types that do not vary, so that a kernel compiles once."""
+    """Geometry and recipe in types that do not vary, so that a kernel compiles once.
+
+    They are Python's own: NumPy's scalars take Numba ten times longer to read.
+    """
     if shared == 1:
         outer, inner = 1, outer * inner
-    return outer, shared, inner, np.uint64(key), np.uint64(stream), np.uint64(offset)
+    return outer, shared, inner, _signed(key), stream, _signed(offset)
+
+
+def _signed(number):
+    """The int64 of the same bits."""
+    return number if number < 1 << 63 else number - (1 << 64)
 
 
 def _flat(array):
     """The array as Numba's writable vectors, for which alone the kernels are compiled."""
-    array = array.reshape(-1)
+    if array.ndim != 1:
+        array = array.reshape(-1)
     return array if array.flags.writeable else np.asarray(_Writable(array))
 
 
