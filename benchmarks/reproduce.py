@@ -1,9 +1,8 @@
 """``python -m benchmarks.reproduce``: published results, trained again.
 
-Every arm is trained by the same recipe for the same number of epochs (what is saved
-in table2.json was put together from runs of 40 and 80); the error
-is that of the test set after the last epoch, and no setting was chosen by it
-but for the recipe as a whole, which all arms share.
+Every arm is trained by the same recipe for the same number of epochs (but one of those
+saved in table9.json); the error is that of the test set after the last epoch, and no
+setting was chosen by it but for the recipe as a whole, which all arms share.
 """
 
 from __future__ import annotations

@@ -88,6 +88,9 @@ def assert_guards(array, name):
     np.testing.assert_array_equal(guards, SENTINEL, err_msg=f"written outside of {name}")
 
 
+INTEGERS = {"winners": np.uint8, "labels": np.intp}
+
+
 def run(kernels, name, dtype, outputs, threads=1, fill=np.nan, **inputs):
     """The arrays that a kernel writes, given its inputs by name.
 
@@ -95,7 +98,7 @@ def run(kernels, name, dtype, outputs, threads=1, fill=np.nan, **inputs):
     the name of an input that it is.
     """
     arrays = {
-        key: guarded(value, np.uint8 if key == "winners" else dtype, fill)
+        key: guarded(value, INTEGERS.get(key, dtype), fill)
         for key, value in [*inputs.items(), *outputs.items()]
         if isinstance(value, np.ndarray) or (key in outputs and isinstance(value, tuple))
     }
@@ -273,6 +276,33 @@ def test_unit_sums(kernels, dtype, rows, units, accumulate):
     in_place = run(kernels, "unit_sums", dtype, outputs, dy=dy, y=y, **given)
     np.testing.assert_array_equal(in_place[0], dz)
     np.testing.assert_array_equal(in_place[1], sums)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@by_rows
+def test_cross_entropy(kernels, dtype, rows, units, smoothing):
+    z = 3 * normals(1, rows, units)
+    labels = np.random.default_rng(2).integers(0, units, rows)
+    targets = (1 - smoothing) * np.eye(units)[labels] + smoothing / units
+    powers = np.exp(z.astype(np.longdouble))
+    p = powers / powers.sum(axis=1, keepdims=True)
+    given = {"z": z, "labels": labels, "smoothing": smoothing}
+    outputs = {"dz": z.shape, "losses": (rows,)}
+    dz, losses = run(kernels, "cross_entropy", dtype, outputs, **given)
+    assert_near(dz, p - targets, dtype)
+    assert_near(losses, -(targets * np.log(p)).sum(axis=1), dtype)
+
+
+def test_cross_entropy_of_huge_logits(kernels, dtype):
+    """No exponential overflows, nothing is lost where all but one are 0, and NaN is seen."""
+    z = np.array([[1e30, -1e30, 0.0], [-np.inf, 2.0, 2.0], [0.0, np.nan, 0.0], [1e4, 1e4, 1e4]])
+    outputs = {"dz": z.shape, "losses": (4,)}
+    given = {"z": z, "labels": np.array([0, 1, 0, 2]), "smoothing": 0.0}
+    dz, losses = run(kernels, "cross_entropy", dtype, outputs, **given)
+    expected = [0.0, np.log(2), np.nan, np.log(3)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    np.testing.assert_allclose(dz[[0, 1]], [[0, 0, 0], [0, -0.5, 0.5]], atol=1e-30)
+    assert np.isnan(dz[2]).all()
 
 
 @by_rows
@@ -688,6 +718,11 @@ def calls(n):
         ),
         ("sum_squares", {}, {"x": x}),
         ("max_norm", {"weight": rows}, {"limit": 1.0}),
+        (
+            "cross_entropy",
+            {"dz": rows.shape, "losses": (len(rows),)},
+            {"z": rows, "labels": np.arange(len(rows)) % 16, "smoothing": 0.1},
+        ),
     ]
     assert {name for name, *_ in given} | ELSEWHERE == CONTRACT.keys()
     return given

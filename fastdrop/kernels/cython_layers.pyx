@@ -68,7 +68,8 @@ cdef extern from "simd/layers.h" nogil:
         void *sums
         void *products
         int64_t rows, channels
-        double scale
+        double scale, smoothing
+        const int64_t *labels
         int accumulate
         void *partial
 
@@ -132,6 +133,7 @@ cdef extern from "simd/layers.h" nogil:
         fd_rows_run *channel_sums[2]
         fd_rows_run *channel_affine2[2]
         fd_rows_run *max_norm[2]
+        fd_rows_run *cross_entropy[2]
         fd_step_run *sgd[2]
         fd_step_run *adam[2]
         fd_step_run *rmsprop[2]
@@ -268,7 +270,7 @@ cdef fd_rows rows_of(cnp.ndarray x, y, out, int64_t rows, int64_t channels, int 
     job.a = job.b = job.c = NULL
     job.sums = job.products = NULL
     job.rows, job.channels, job.scale, job.accumulate = rows, channels, 1, 0
-    job.partial = NULL
+    job.labels, job.smoothing, job.partial = NULL, 0, NULL
     return job
 
 
@@ -387,6 +389,15 @@ def max_norm(cnp.ndarray weight, double limit, int threads):
     job.scale = limit
     with nogil:
         kernels.max_norm[real_of(weight)](&job)
+
+
+def cross_entropy(cnp.ndarray z, cnp.ndarray labels, double smoothing, cnp.ndarray dz,
+                  cnp.ndarray losses, int threads):
+    cdef fd_rows job = rows_of(z, None, dz, z.shape[0], z.shape[1], threads)
+    job.labels, job.smoothing = <const int64_t *>data(labels), smoothing
+    job.sums = data(losses)
+    with nogil:
+        kernels.cross_entropy[real_of(z)](&job)
 
 
 cdef fd_recurrent recurrent_of(cnp.ndarray z, cnp.ndarray weight, mask, zone_h, zone_c, h, c, kept,

@@ -78,6 +78,10 @@ sum_squares(x, threads) -> float
 max_norm(weight, limit, threads)
     Columns of (in, units) whose Euclidean norm is above `limit` are scaled to
     it.
+cross_entropy(z, labels, smoothing, dz, losses, threads)
+    Of logits (rows, classes) and labels (rows,), intp: ``losses`` (rows,), the
+    cross-entropy of the softmax with targets ``q``, 1 - smoothing at the label and
+    ``smoothing / classes`` everywhere; and ``dz = softmax(z) - q``.
 recurrent(z, weight, bias, mask, zone_h, zone_c, h, c, fed, kept, out, lengths, threads)
     All time steps of (N, T, ...), with H units and a weight (H, G * H): G = 1
     is the simple layer, 3 a GRU (gates r, z, n), 4 an LSTM (i, f, g, o). `z`

@@ -229,6 +229,21 @@ def max_norm(weight, limit, threads):
 
 
 @_quiet
+def cross_entropy(z, labels, smoothing, dz, losses, threads):
+    rows = np.arange(len(z))
+    np.subtract(z, z.max(axis=1, keepdims=True), out=dz)
+    aim = dz[rows, labels]
+    if smoothing:
+        aim += smoothing * (dz.mean(axis=1) - aim)
+    np.exp(dz, out=dz)
+    total = dz.sum(axis=1, keepdims=True)
+    losses[...] = np.log(total[:, 0]) - aim
+    dz /= total
+    dz -= smoothing / z.shape[1]
+    dz[rows, labels] -= 1 - smoothing
+
+
+@_quiet
 def recurrent(z, weight, bias, mask, zone_h, zone_c, h, c, fed, kept, out, lengths, threads):
     units, gates = len(weight), weight.shape[1] // len(weight)
     alive = _alive(lengths, z.shape[1])

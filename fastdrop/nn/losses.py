@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fastdrop.kernels.layers import layer_kernels
 from fastdrop.nn.arguments import check_number
-from fastdrop.nn.layer import Shape
+from fastdrop.nn.layer import Shape, plain
+from fastdrop.threads import get_num_threads
 
 
 class Loss:
@@ -140,30 +142,21 @@ class SoftmaxCrossEntropy(Loss):
     def forward(
         self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
-        rows = np.arange(len(labels))
-        z = logits - logits.max(axis=1, keepdims=True)
-        aim = z[rows, labels]
-        if self.label_smoothing:
-            aim *= 1 - self.label_smoothing
-            aim += self.label_smoothing * z.mean(axis=1)
-        np.exp(z, out=z)
-        total = z.sum(axis=1)
+        logits = plain(logits)
+        labels = plain(np.asarray(labels, np.intp)).reshape(len(logits))
+        dz, losses = np.empty_like(logits), np.empty(len(logits), logits.dtype)
+        threads = get_num_threads()
+        layer_kernels().cross_entropy(logits, labels, self.label_smoothing, dz, losses, threads)
         if weights is not None:
             weights = np.asarray(weights, logits.dtype)
-        self._last = z, total, rows, labels, weights
-        return _mean(np.log(total) - aim, weights)
+        self._last = dz, weights
+        return _mean(losses, weights)
 
     def backward(self) -> np.ndarray:
         if self._last is None:
             raise RuntimeError("SoftmaxCrossEntropy: backward needs a forward before it")
-        exponentials, total, rows, labels, weights = self._last
-        share = 1 / len(rows) if weights is None else weights / len(rows)
-        dz = exponentials * (share / total)[:, None]
-        if self.label_smoothing:
-            dz -= np.reshape(share * (self.label_smoothing / dz.shape[1]), (-1, 1))
-            share = share * (1 - self.label_smoothing)
-        dz[rows, labels] -= share
-        return dz
+        dz, weights = self._last
+        return dz * (1 / len(dz) if weights is None else weights[:, None] / len(dz))
 
     def predict(self, logits: np.ndarray) -> np.ndarray:
         """Class probabilities: the softmax of each row."""

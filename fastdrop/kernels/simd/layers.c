@@ -47,6 +47,9 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 
 #include "convolution_plan.h"
 
+/* Lanes of a sum along a row, the same in every build, as its bits are. */
+enum { SUM_LANES = 8 };
+
 #define REAL float
 #define INDEX int32_t
 #include "tile.h"
@@ -54,6 +57,7 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 #include "pooling.h"
 #include "convolution.h"
 #include "rows.h"
+#include "loss.h"
 #include "steps.h"
 #include "recurrent.h"
 #undef REAL
@@ -66,6 +70,7 @@ enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 #include "pooling.h"
 #include "convolution.h"
 #include "rows.h"
+#include "loss.h"
 #include "steps.h"
 #include "recurrent.h"
 
@@ -89,6 +94,7 @@ const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .channel_sums = BOTH(channel_sums),
     .channel_affine2 = BOTH(channel_affine2),
     .max_norm = BOTH(max_norm),
+    .cross_entropy = BOTH(cross_entropy),
     .sgd = BOTH(sgd),
     .adam = BOTH(adam),
     .rmsprop = BOTH(rmsprop),

@@ -55,7 +55,8 @@ typedef struct {
     const void *a, *b, *c;
     void *sums, *products;
     int64_t rows, channels;
-    double scale;
+    double scale, smoothing;
+    const int64_t *labels;
     int accumulate;
     void *partial; /* of the parts of a sum */
 } fd_rows;
@@ -100,7 +101,7 @@ typedef struct {
     fd_conv_run *conv2d[2], *conv2d_backward[2];
     fd_pool_run *max_pool[2], *max_pool_backward[2], *avg_pool[2], *avg_pool_backward[2];
     fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *magnitude_sums[2], *moments[2], *channel_affine[2],
-        *channel_sums[2], *channel_affine2[2], *max_norm[2];
+        *channel_sums[2], *channel_affine2[2], *max_norm[2], *cross_entropy[2];
     fd_step_run *sgd[2], *adam[2], *rmsprop[2], *sum_squares[2];
     fd_recurrent_run *recurrent[2];
 } fd_layers;
