@@ -46,11 +46,16 @@ class AlphaMask(Mask):
     @property
     def scale(self) -> float | np.ndarray:
         """The factor ``a``, in float64; 0 where nothing is kept (rate 1)."""
+        if self._scale is not None:
+            return self._scale
         drop = np.asarray(self._threshold / rates.ALWAYS)
         keep = 1.0 - drop
         variance = keep * (1.0 + SELU_SATURATION**2 * drop)
         a = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(keep), where=keep > 0)
-        return a if a.ndim else float(a)
+        if a.ndim:  # kept, an array would tell `_cycles` that nothing is added
+            return a
+        self._scale = float(a)
+        return self._scale
 
     def forward(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Drop and rescale `x`, keeping its mean and variance.
