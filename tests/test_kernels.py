@@ -538,6 +538,10 @@ with np.errstate(all="ignore"):
             for geometry in [(50,)] if not t.OPERANDS[kernel] else [(50, 1, 1), (3, 4, 7)]:
                 place, rates = (t.KEY, t.STREAM, offset), t.default_rates(kernel)
                 t.check(numba_kernels, kernel, geometry, place, rates, "f")
+with np.errstate(all="raise"):  # an overflow is a value
+    x = np.full(64, 3e38, np.float32)
+    numba_kernels.apply(x, x, 64, 1, 1, 1, 0, 0, 1 << 31, 2.0, -0.0, 0.0, 1)
+    assert set(x) == {0, np.inf}
 print("same")
 """
     here, root = Path(__file__).parent, Path(fastdrop.__file__).parents[1]

@@ -161,6 +161,40 @@ def test_softmax_cross_entropy_is_stable():
     assert loss.correct(np.eye(3), np.array([0, 1, 0])) == 2
 
 
+@pytest.mark.parametrize(
+    ("logits", "labels", "error", "text"),
+    [
+        (np.zeros(4), [0, 1, 2, 3], ValueError, r"outputs of shape \(4,\)"),
+        (np.zeros((4, 0)), [0, 1, 2, 3], ValueError, r"labels in \[0, 0\)"),
+        (np.zeros((2, 3), np.float16), [0, 1], TypeError, "float32 or float64, got float16"),
+        (np.zeros((2, 3), int), [0, 1], TypeError, "float32 or float64, got int64"),
+        (np.zeros((2, 3)), [0, 3], ValueError, r"labels in \[0, 3\).*got 3"),
+        (np.zeros((2, 3)), [0, -1], ValueError, r"labels in \[0, 3\).*got -1"),
+        (np.zeros((2, 3)), [[0], [1]], ValueError, r"got shape \(2, 1\)"),
+        (np.zeros((2, 3)), [0.0, 1.7], TypeError, "integer labels, got float64"),
+    ],
+)
+def test_softmax_cross_entropy_checks_what_its_kernel_does_not(logits, labels, error, text):
+    with pytest.raises(error, match=text):
+        SoftmaxCrossEntropy().forward(logits, labels)
+
+
+def test_softmax_cross_entropy_takes_any_layout_and_one_weight_for_all():
+    z, labels = np.random.default_rng(1).normal(size=(5, 4)), np.array([3, 0, 1, 1, 2])
+    loss = SoftmaxCrossEntropy()
+    value, gradient = loss.forward(z, labels), loss.backward()
+    for same in (np.asfortranarray(z), z.astype(">f8"), z.tolist()):
+        assert loss.forward(same, labels.astype(np.int32)) == value
+        np.testing.assert_array_equal(loss.backward(), gradient)
+    assert loss.forward(z, labels, 2.0) == 2 * value
+    np.testing.assert_allclose(loss.backward(), 2 * gradient)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_softmax_cross_entropy_of_what_cannot_be_is_infinite(smoothing):
+    assert SoftmaxCrossEntropy(smoothing).forward(np.array([[-inf, 0.0]]), np.array([0])) == inf
+
+
 def test_binary_cross_entropy_is_stable():
     loss = BinaryCrossEntropy()
     logits = np.array([[1e4], [-1e4], [30.0], [-30.0]], np.float32)

@@ -218,6 +218,27 @@ def test_steps_of_a_training_draw_what_fresh_recipes_draw(kind):
     assert stream.state_dict() == seen.state_dict()
 
 
+def test_a_schedule_may_go_from_rates_to_one_rate():
+    layer = nn.Dropout(lambda step: np.full(4, 0.3) if step < 2 else 0.5, rng=MaskStream(7))
+    x, layer.reuses = normals(6, 4), True
+    for _ in range(5):
+        layer.forward(x, training=True)
+    assert layer.mask.rate == 0.5
+
+
+def test_the_callers_array_for_the_result_is_checked_in_every_step():
+    layer, x = nn.Dropout(0.5, rng=MaskStream(7)), normals(6, 4)
+    layer.reuses = True
+    layer.forward(x, training=True)
+    locked = np.zeros_like(x)
+    locked.flags.writeable = False
+    for out in (np.zeros((2, 2)), np.zeros(x.shape, np.float16), locked):
+        with pytest.raises((TypeError, ValueError), match="out must"):
+            layer.forward(x, training=True, out=out)
+    with pytest.raises(ValueError, match="out must be writeable"):
+        layer.forward(locked, training=True, out=locked)
+
+
 def test_a_mode_that_is_set_between_steps_holds_from_the_next_on():
     layer, x = nn.Dropout(0.5, rng=MaskStream(7)), normals(5, 4)
     layer.reuses = True

@@ -79,7 +79,8 @@ max_norm(weight, limit, threads)
     Columns of (in, units) whose Euclidean norm is above `limit` are scaled to
     it.
 cross_entropy(z, labels, smoothing, dz, losses, threads)
-    Of logits (rows, classes) and labels (rows,), intp: ``losses`` (rows,), the
+    Of logits (rows, classes) and labels (rows,), intp, all of them one of the
+    classes: ``losses`` (rows,), the
     cross-entropy of the softmax with targets ``q``, 1 - smoothing at the label and
     ``smoothing / classes`` everywhere; and ``dz = softmax(z) - q``.
 recurrent(z, weight, bias, mask, zone_h, zone_c, h, c, fed, kept, out, lengths, threads)

@@ -45,9 +45,19 @@ _TILE = _WINDOW // 2
 _LANES = 32
 _TILE_SIZE = 2 * _TILE + _LANES  # a tile begins and ends with whole rows
 
+
 # Blocks of the stream in a vector, one a 64-bit lane, and vectors that are computed
 # in step since one would wait for itself: as many as the registers hold.
-_IS_WIDE = binding.get_host_cpu_features().get("avx512bw", False)
+def _is_wide() -> bool:
+    """Whether the processor that Numba compiles for has AVX-512, as far as can be known."""
+    try:
+        features = {} if numba.config.CPU_NAME else binding.get_host_cpu_features()
+        return bool(features.get("avx512bw"))
+    except RuntimeError:
+        return False
+
+
+_IS_WIDE = _is_wide()
 _BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 2)
 _GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
 
@@ -1004,7 +1014,10 @@ def multiply_normals(x, out, outer, shared, inner, key, stream, offset, stddevs,
 def _run(part, team, args, size, threads):
     if size == 0:
         return
-    if threads > 1 and not numba.config.DISABLE_JIT and can_run_parallel():
+    if numba.config.DISABLE_JIT:
+        with np.errstate(all="ignore"):
+            part(args, 0, size)
+    elif threads > 1 and can_run_parallel():
         team(args, size, threads)
     else:
         part(args, 0, size)

@@ -233,8 +233,9 @@ def cross_entropy(z, labels, smoothing, dz, losses, threads):
     rows = np.arange(len(z))
     np.subtract(z, z.max(axis=1, keepdims=True), out=dz)
     aim = dz[rows, labels]
-    if smoothing:
-        aim += smoothing * (dz.mean(axis=1) - aim)
+    if smoothing:  # not always: 0 times an infinite mean is NaN
+        aim *= 1 - smoothing
+        aim += smoothing * dz.mean(axis=1)
     np.exp(dz, out=dz)
     total = dz.sum(axis=1, keepdims=True)
     losses[...] = np.log(total[:, 0]) - aim

@@ -10,7 +10,7 @@ import numpy as np
 from fastdrop.kernels.layers import layer_kernels
 from fastdrop.mask import Mask
 from fastdrop.nn.arguments import check_number
-from fastdrop.nn.layer import Shape
+from fastdrop.nn.layer import Shape, plain
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.sources import Sources
 from fastdrop.recipe import Recipe
@@ -83,7 +83,8 @@ class AdaptiveDropout(Noise):
         rates = importance / -largest
         rates += 1
         rates *= rate
-        return rates
+        # Nothing but rounding leads out of [0, 1].
+        return np.clip(rates, 0.0, 1.0, out=rates)
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         units = input_shape[-1] if len(input_shape) > 1 else None
@@ -111,9 +112,9 @@ class AdaptiveDropout(Noise):
             self.build(x.shape, x.dtype)
         self._sums = None
         y = super().forward(x, training, out)
-        if self._sums is None:  # a rate of 0: nothing was written over
+        if self._sums is None:  # a rate of 0: this is x, which may be written over
             self._sums = np.empty(x.shape[-1], x.dtype)
-            rows = x.reshape(-1, x.shape[-1])
+            rows = plain(y).reshape(-1, x.shape[-1])
             layer_kernels().magnitude_sums(rows, self._sums, get_num_threads())
         mean = self._sums.astype(np.float64)
         mean /= max(x.size // x.shape[-1], 1)

@@ -142,8 +142,8 @@ class SoftmaxCrossEntropy(Loss):
     def forward(
         self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
-        logits = plain(logits)
-        labels = plain(np.asarray(labels, np.intp)).reshape(len(logits))
+        logits = _native(logits, type(self).__name__)
+        labels = plain(self.check(labels, logits.shape, type(self).__name__))
         dz, losses = np.empty_like(logits), np.empty(len(logits), logits.dtype)
         threads = get_num_threads()
         layer_kernels().cross_entropy(logits, labels, self.label_smoothing, dz, losses, threads)
@@ -156,7 +156,7 @@ class SoftmaxCrossEntropy(Loss):
         if self._last is None:
             raise RuntimeError("SoftmaxCrossEntropy: backward needs a forward before it")
         dz, weights = self._last
-        return dz * (1 / len(dz) if weights is None else weights[:, None] / len(dz))
+        return dz * (1 / len(dz) if weights is None else np.reshape(weights, (-1, 1)) / len(dz))
 
     def predict(self, logits: np.ndarray) -> np.ndarray:
         """Class probabilities: the softmax of each row."""
@@ -322,6 +322,14 @@ LOSSES = {
     "binary_cross_entropy": BinaryCrossEntropy,
     "mean_squared_error": MeanSquaredError,
 }
+
+
+def _native(outputs: np.ndarray, where: str) -> np.ndarray:
+    """Outputs as kernels take them."""
+    dtype = np.asarray(outputs).dtype.newbyteorder("=")
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"{where}: outputs must be float32 or float64, got {dtype}")
+    return plain(np.asarray(outputs, dtype))
 
 
 def _mean(losses: np.ndarray, weights: np.ndarray | None) -> float:

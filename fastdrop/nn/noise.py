@@ -20,6 +20,7 @@ from fastdrop.rates import check_rate
 from fastdrop.recipe import Recipe, check_rates_fit
 from fastdrop.rng import source
 from fastdrop.standard import StandardMask
+from fastdrop.threads import team_size
 
 Place = tuple[int, int]
 
@@ -127,13 +128,14 @@ class Noise(Drawing):
         if self._rng is None:
             self.build(x.shape, x.dtype)
         rate, axes = self.current_rate, self.axes(x.ndim)
+        known = x if out is x else None  # an array to write to that needs no check
         if out is None and self.reuses:
-            out = self._room("y", x.shape, x.dtype)
-        if out is not None and self._repeats(x, rate, axes):
-            kernels.active()  # raises for bad settings, before anything is drawn
+            out = known = self._room("y", x.shape, x.dtype)
+        if known is not None and self._repeats(x, rate, axes):
+            kernels.active(), team_size(x.nbytes)  # raise for bad settings, before a draw
             mask = self.mask.redrawn(*self.draw())
-            self._write(mask, x, out)
-            y, self.mask = out, mask
+            self._write(mask, x, known)
+            y, self.mask = known, mask
         else:
             y, self.mask = apply_noise(
                 self.where,
@@ -160,11 +162,13 @@ class Noise(Drawing):
             and self.share is None
             and type(last) is self.kind
             and isinstance(rate, float)
+            and isinstance(last.rate, float)
             and rate == last.rate != 0.0
             and x.shape == last.shape
             and axes == last.shared_axes
             and last.offset == 0
             and is_direct(x)
+            and x.flags.writeable
         )
 
     def backward(self, dy: np.ndarray) -> np.ndarray:

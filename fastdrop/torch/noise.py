@@ -34,7 +34,8 @@ _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
 def is_plain(x: Any) -> bool:
     """Whether `x` is in memory that kernels can reach, and nothing is in between that
-    follows what is done to it: a subclass, a transform of torch.func, a trace."""
+    follows what is done to it: a subclass, a transform of torch.func, a trace. Its dtype,
+    and that it is not nested, are asked for once, at the door."""
     try:
         return (
             type(x) in _PLAIN

@@ -13,12 +13,6 @@ static void T(cross_entropy_range)(const void *argument, int64_t begin, int64_t 
         const REAL *z = (const REAL *)job->x + r * classes;
         REAL *dz = (REAL *)job->out + r * classes;
         const int64_t label = job->labels[r];
-        /* Not to be written to, whatever the caller forgot to check. */
-        if ((uint64_t)label >= (uint64_t)classes) {
-            ((REAL *)job->sums)[r] = (REAL)NAN;
-            memset(dz, 0, (size_t)classes * sizeof *dz);
-            continue;
-        }
         REAL largest = z[0], totals[SUM_LANES] = {0}, rests[SUM_LANES] = {0};
         for (int64_t j = 1; j < classes; j++) largest = z[j] > largest ? z[j] : largest;
         for (int64_t j = 0; j < classes; j += SUM_LANES) {
@@ -32,8 +26,11 @@ static void T(cross_entropy_range)(const void *argument, int64_t begin, int64_t 
         }
         const REAL total = T(sum_of_lanes)(totals), inverse = 1 / total;
         REAL aim = z[label] - largest;
-        /* Not always: a logit of -inf would make it NaN. */
-        if (smoothing) aim += smoothing * (T(sum_of_lanes)(rests) / (REAL)classes - aim);
+        /* Not always: 0 times an infinite one is NaN. */
+        if (smoothing) {
+            aim *= 1 - smoothing;
+            aim += smoothing * (T(sum_of_lanes)(rests) / (REAL)classes);
+        }
         ((REAL *)job->sums)[r] = (REAL)log((double)total) - aim;
         EACH(j, classes) dz[j] = dz[j] * inverse - spread;
         dz[label] -= 1 - smoothing;
@@ -41,7 +38,6 @@ static void T(cross_entropy_range)(const void *argument, int64_t begin, int64_t 
 }
 
 static void T(cross_entropy)(const fd_rows *job) {
-    const int64_t grain = GRAIN / job->channels;
-    job->crew.team(T(cross_entropy_range), job, job->rows, grain < 1 ? 1 : grain,
-                   job->crew.threads);
+    const int64_t grain = most(1, GRAIN / most(1, job->channels));
+    job->crew.team(T(cross_entropy_range), job, job->rows, grain, job->crew.threads);
 }

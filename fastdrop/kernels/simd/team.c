@@ -38,7 +38,7 @@ static struct {
     int workers;
     fd_share share;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
-          .busy = ATOMIC_FLAG_INIT};
+          .busy = ATOMIC_FLAG_INIT, .spin_ns = SPIN_NS};
 
 static inline void pause_a_little(void) {
 #if defined(__x86_64__) || defined(__i386__)
