@@ -208,7 +208,7 @@ def test_names_and_arguments(kernels):
         for name, function in vars(kernels).items()
         if not name.startswith("_") and getattr(function, "__module__", "") == kernels.__name__
     }
-    assert len(CONTRACT) == 23
+    assert len(CONTRACT) == 24
     assert {name: list(inspect.signature(f).parameters) for name, f in public.items()} == CONTRACT
 
 
