@@ -96,6 +96,16 @@ class Mask(Recipe):
         mask._threshold, mask._scale, mask._held = self._threshold, self._scale, None
         return mask
 
+    def rerated(self, key: int, stream: int, rate, thresholds, scales) -> Self:
+        """`redrawn`, with other rates of the shape of those it has; scales have that
+        shape too."""
+        mask = super().redrawn(key, stream)
+        mask._rate, mask._threshold, mask._scale, mask._held = rate, thresholds, scales, None
+        if self._held and self._held[2][0] is self._threshold:
+            dtype, span, (_, _, *rest) = self._held
+            mask._held = dtype, span, (thresholds, scales.astype(dtype), *rest)
+        return mask
+
     @property
     def scale(self) -> float | np.ndarray:
         """What a kept element is multiplied by, in float64: ``1 / (1 - T / 2**32)``.
@@ -175,8 +185,12 @@ class Mask(Recipe):
         where the backend has one."""
         measured = getattr(kernels.active(), "apply_rates_measured", None)
         parted = not self._layout.outer or self._layout.loops
-        one = isinstance(self._threshold, int) or self._same_rate()[1] >= LONG_ROW
-        if measured is None or parted or one:
+        if (
+            measured is None
+            or parted
+            or isinstance(self._threshold, int)
+            or self._same_rate()[1] >= LONG_ROW
+        ):
             layer_kernels().magnitude_sums(x.reshape(-1, len(sums)), sums, get_num_threads())
             self.write(x, out)
             return

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from processes import run_code
 
+import fastdrop
 from fastdrop.kernels import layers
 
 # Where the mask extension was built, this one was, too, or the build is broken.
@@ -30,8 +31,8 @@ CONTRACT = {
     name: re.findall(r"\w+", arguments)
     for name, arguments in re.findall(r"^(\w+)\(([^)]*)\)", layers.__doc__, re.MULTILINE)
 }
-# Tested with convolutions, and in test_recurrent_kernels.
-ELSEWHERE = {"conv2d_scratch", "recurrent", "recurrent_backward"}
+# Tested with convolutions, in test_recurrent_kernels, and without `run`: not all is of one dtype.
+ELSEWHERE = {"conv2d_scratch", "recurrent", "recurrent_backward", "running_mean", "unit_rates"}
 # Largest error, as a share of the largest value or of 1.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 GUARD, SENTINEL = (5, 4096), 77
@@ -208,7 +209,7 @@ def test_names_and_arguments(kernels):
         for name, function in vars(kernels).items()
         if not name.startswith("_") and getattr(function, "__module__", "") == kernels.__name__
     }
-    assert len(CONTRACT) == 24
+    assert len(CONTRACT) == 26
     assert {name: list(inspect.signature(f).parameters) for name, f in public.items()} == CONTRACT
 
 
@@ -310,6 +311,44 @@ def test_magnitude_sums(kernels, dtype, rows, units):
     x = normals(1, rows, units)
     (sums,) = run(kernels, "magnitude_sums", dtype, {"sums": (units,)}, x=x)
     assert_near(sums, sum(abs(x)), dtype)
+
+
+@by_size
+def test_running_mean(kernels, dtype, size):
+    before, sums = normals(1, size), normals(2, size).astype(dtype)
+    mean = guarded(before, np.float64)
+    kernels.running_mean(mean, sums, 0.75, 0.125)
+    assert_guards(mean, "mean")
+    expected = [0.75 * m + 0.125 * s for m, s in zip(before.tolist(), sums.tolist(), strict=True)]
+    assert mean.tolist() == expected
+    for strange in (np.inf, -np.inf, np.nan):
+        sums[size // 2] = strange
+        kernels.running_mean(mean, sums, 0.75, 0.125)
+        assert mean.tolist() == expected
+
+
+@by_size
+@pytest.mark.parametrize("rate", [1.0, 0.6, 2.5 * 2.0**-32, 1.5 * 2.0**-32, 1e-12])
+def test_unit_rates(kernels, size, rate):
+    importance = abs(normals(1, size))
+    importance[: size // 3] = 0.0
+    importance[size // 2 : size // 2 + 2] *= -1e9  # as no importance should be
+    rates, scales = guarded((size,), np.float64), guarded((size,), np.float64)
+    thresholds = guarded((size,), np.uint64, 0)
+    by_unit = rates, thresholds, scales
+    if not importance.max() > 0:
+        assert not kernels.unit_rates(importance, rate, *by_unit)
+        assert np.isnan(rates).all()
+        return
+    assert kernels.unit_rates(importance, rate, *by_unit)
+    for array in by_unit:
+        assert_guards(array, "an output")
+    largest = max(importance.tolist())
+    assert rates.tolist() == [min((1 - i / largest) * rate, 1) for i in importance.tolist()]
+    assert thresholds.tolist() == [round(r * 2**32) for r in rates.tolist()]  # half to even
+    kept = [2**32 - t for t in thresholds.tolist()]
+    np.testing.assert_allclose(scales, [k and 2**32 / k for k in kept], rtol=1e-15)
+    assert scales.tolist() == fastdrop.rates.scales(thresholds).tolist()
 
 
 @by_size

@@ -407,8 +407,10 @@ def test_gaussian_dropout_has_its_mean_and_variance():
     assert abs(y.var() - variance) < Z * variance * (2 / n) ** 0.5
 
 
-def test_adaptive_rates_are_the_formula():
+@pytest.mark.parametrize("reuses", [False, True])
+def test_adaptive_rates_are_the_formula(reuses):
     layer, rate, momentum = nn.AdaptiveDropout(0.6, momentum=0.8, rng=0), 0.6, 0.8
+    layer.reuses = reuses  # as in training, where the checks of a step are not made again
     importance = np.zeros(5)
     for step in range(4):
         x = normals(50, 2, 5, seed=step) * np.arange(1, 6)
@@ -417,6 +419,9 @@ def test_adaptive_rates_are_the_formula():
         np.testing.assert_allclose(np.broadcast_to(layer.mask.rate, 5), rates, rtol=1e-12)
         kept = layer.mask.keep()
         np.testing.assert_allclose(y, np.where(kept, x * layer.mask.scale, 0), rtol=1e-12)
+        again = fastdrop.Mask(x.shape, layer.mask.rate, key=layer.mask.key, stream=step)
+        assert layer.mask == again
+        np.testing.assert_array_equal(layer.backward(x), again.apply(x))
         importance = momentum * importance + (1 - momentum) * np.abs(x).mean(axis=(0, 1))
         np.testing.assert_allclose(layer.state["importance"], importance, rtol=1e-12)
     assert rates[4] == 0

@@ -77,8 +77,9 @@ PHILOX_INCREMENTS = (PHILOX_W0, PHILOX_W1)
 PHILOX_ROUNDS = ROUNDS
 DIGIT_BITS = DIGIT
 
-# Elements that a thread takes at a time: a few microseconds of work.
-cdef enum: GRAIN = 1 << 14
+# Elements that a thread takes at a time: a few microseconds of work, in whole groups of
+# draws (192 or 384), which a rest would take as long as.
+cdef enum: GRAIN = 3 << 12
 # Below this a call takes about as long as giving the GIL away and back.
 cdef enum: WITH_GIL = 1 << 13
 # Rates are repeated up to here, so that loops over them are long; and to whole
@@ -162,8 +163,9 @@ cdef fd_team *_openmp() except? NULL:
 
 _choose_team()
 
-# For the layer kernels: a process has one team.
-TEAM = <size_t>(fd_team_run_layer if team is fd_team_run else team)
+# For the layer kernels, and masks that only layers have: a process has one team.
+cdef fd_team *layer_team = fd_team_run_layer if team is fd_team_run else team
+TEAM = <size_t>layer_team
 
 
 cdef inline int real_of(cnp.ndarray x) noexcept:
@@ -327,7 +329,7 @@ def apply_rates_measured(cnp.ndarray x, cnp.ndarray out,
     job.partial = cnp.PyArray_DATA(partial)
     cdef fd_range *work = kernels.measured_rates[real_of(x)]
     with nogil:
-        team(<fd_work *>work, &job, job.parts, 1, threads)
+        layer_team(<fd_work *>work, &job, job.parts, 1, threads)
     job.out = cnp.PyArray_DATA(sums)
     kernels.add_parts[real_of(x)](&job, 0, job.units)
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastdrop.kernels import cython_kernels
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cnp.import_array()
 
@@ -139,6 +139,10 @@ cdef extern from "simd/layers.h" nogil:
         fd_step_run *rmsprop[2]
         fd_step_run *sum_squares[2]
         fd_recurrent_run *recurrent[2]
+        void (*running_mean[2])(double *mean, const void *sums, int64_t units, double keep,
+                                double share) noexcept
+        int (*unit_rates)(const double *importance, int64_t units, double rate, double *rates,
+                          uint64_t *thresholds, double *scales) noexcept
 
     const fd_layers *fd_isa_layers(const char *name) noexcept
 
@@ -301,6 +305,17 @@ def magnitude_sums(cnp.ndarray x, cnp.ndarray sums, int threads):
     job.sums, job.partial = data(sums), data(partial)
     with nogil:
         kernels.magnitude_sums[real_of(x)](&job)
+
+
+def running_mean(cnp.ndarray mean, cnp.ndarray sums, double keep, double share):
+    kernels.running_mean[real_of(sums)](<double *>data(mean), data(sums), sums.size, keep, share)
+
+
+def unit_rates(cnp.ndarray importance, double rate, cnp.ndarray rates, cnp.ndarray thresholds,
+               cnp.ndarray scales):
+    return bool(kernels.unit_rates(<const double *>data(importance), importance.size, rate,
+                                   <double *>data(rates), <uint64_t *>data(thresholds),
+                                   <double *>data(scales)))
 
 
 def moments(cnp.ndarray x, cnp.ndarray mean, cnp.ndarray variance, int threads):

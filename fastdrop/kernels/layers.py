@@ -25,6 +25,13 @@ unit_sums(dy, y, dz, sums, scale, accumulate, threads)
     None ``dz = dy``. ``sums = dz.sum(axis=0)``, added where ``accumulate``.
 magnitude_sums(x, sums, threads)
     ``sums = abs(x).sum(axis=0)`` of (rows, units).
+running_mean(mean, sums, keep, share)
+    ``mean = keep * mean + share * sums`` of units, unless one of `sums` is inf or
+    NaN; the mean in float64.
+unit_rates(importance, rate, rates, thresholds, scales) -> bool
+    ``rates = min(rate * (1 - importance / importance.max()), 1)``, whose thresholds
+    and scales are those of ``fastdrop.rates``. All float64 but the thresholds, uint64.
+    False, and nothing written, where no importance is above 0.
 relu(x, out, threads)
     ``max(x, 0)``, NaN where x is; `out` may be `x`.
 relu_backward(y, dy, out, threads)

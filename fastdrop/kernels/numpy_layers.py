@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from fastdrop import rates as checked
+
 # Elements of windows copied at once (a few MB: larger was slower), and of a
 # parameter moved at once: memory that a step takes does not grow with its arrays.
 _WINDOWS = 1 << 19
@@ -43,6 +45,22 @@ def unit_sums(dy, y, dz, sums, scale, accumulate, threads):
 @_quiet
 def magnitude_sums(x, sums, threads):
     sums[...] = _column_sums(np.abs(x))
+
+
+def running_mean(mean, sums, keep, share):
+    if np.isfinite(sums).all():
+        mean *= keep
+        mean += share * sums.astype(np.float64)
+
+
+def unit_rates(importance, rate, rates, thresholds, scales):
+    largest = importance.max()
+    if not largest > 0:
+        return False
+    rates[...] = np.minimum((1.0 - importance / largest) * rate, 1.0)
+    thresholds[...] = checked.thresholds(rates)
+    scales[...] = checked.scales(thresholds)
+    return True
 
 
 @_quiet

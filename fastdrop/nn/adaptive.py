@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any, cast
 
 import numpy as np
@@ -73,18 +72,23 @@ class AdaptiveDropout(Noise):
             raise TypeError(f"{self.where}: rate must be one number, got an array of rates")
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
         self._sums: np.ndarray | None = None
+        self._limits: tuple[np.ndarray, ...] = ()  # of the rates that were last asked for
 
     @property
     def current_rate(self) -> float | np.ndarray:
         rate = super().current_rate
         importance = self.state.get("importance")
-        if importance is None or not (largest := importance.max()) > 0:
+        if importance is None:
             return rate
-        rates = importance / -largest
-        rates += 1
-        rates *= rate
-        # Nothing but rounding leads out of [0, 1].
-        return np.clip(rates, 0.0, 1.0, out=rates)
+        if importance.dtype != np.float64 or not importance.flags.carray:  # not from here
+            importance = self.state["importance"] = np.array(importance, np.float64)
+        rates, scales = np.empty(importance.shape), np.empty(importance.shape)
+        thresholds = np.empty(importance.shape, np.uint64)
+        if not layer_kernels().unit_rates(importance, rate, rates, thresholds, scales):
+            return rate
+        rates.flags.writeable = scales.flags.writeable = False
+        self._limits = thresholds, scales
+        return rates
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         units = input_shape[-1] if len(input_shape) > 1 else None
@@ -116,15 +120,15 @@ class AdaptiveDropout(Noise):
             self._sums = np.empty(x.shape[-1], x.dtype)
             rows = plain(y).reshape(-1, x.shape[-1])
             layer_kernels().magnitude_sums(rows, self._sums, get_num_threads())
-        mean = self._sums.astype(np.float64)
-        mean /= max(x.size // x.shape[-1], 1)
-        # The largest is inf or NaN where any is.
-        if isfinite(mean.max()):
-            importance = self.state["importance"]
-            importance *= self.momentum
-            mean *= 1 - self.momentum
-            importance += mean
+        share = (1.0 - self.momentum) / max(x.size // x.shape[-1], 1)
+        layer_kernels().running_mean(self.state["importance"], self._sums, self.momentum, share)
         return y
+
+    def _fits(self, rate: Any, last: Any) -> bool:
+        return isinstance(rate, np.ndarray) and rate.shape == np.shape(last)
+
+    def _again(self, rate: Any) -> Recipe:
+        return self.mask.rerated(*self.draw(), rate, *self._limits)
 
     def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:
         self._sums = np.empty(x.shape[-1], x.dtype)

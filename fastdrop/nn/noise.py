@@ -133,7 +133,7 @@ class Noise(Drawing):
             out = known = self._room("y", x.shape, x.dtype)
         if known is not None and self._repeats(x, rate, axes):
             kernels.active(), team_size(x.nbytes)  # raise for bad settings, before a draw
-            mask = self.mask.redrawn(*self.draw())
+            mask = self._again(rate)
             self._write(mask, x, known)
             y, self.mask = known, mask
         else:
@@ -153,23 +153,29 @@ class Noise(Drawing):
         return y
 
     def _repeats(self, x: np.ndarray, rate: Any, axes: tuple[int, ...]) -> bool:
-        """Whether a step of a training is as the one before, but for key and stream: then
-        its recipe and its arrays need not be checked again, which would take longer than
-        a small array's mask."""
+        """Whether a step of a training is as the one before, but for key, stream and what
+        `_fits` lets pass: then its recipe and its arrays need not be checked again, which
+        would take longer than a small array's mask."""
         last = self.mask
         return (
             self.reuses
             and self.share is None
             and type(last) is self.kind
-            and isinstance(rate, float)
-            and isinstance(last.rate, float)
-            and rate == last.rate != 0.0
+            and self._fits(rate, last.rate)
             and x.shape == last.shape
             and axes == last.shared_axes
             and last.offset == 0
             and is_direct(x)
             and x.flags.writeable
         )
+
+    def _fits(self, rate: Any, last: Any) -> bool:
+        """Whether the last recipe, of that rate, does for this one."""
+        return isinstance(rate, float) and isinstance(last, float) and rate == last != 0.0
+
+    def _again(self, rate: Any) -> Recipe:
+        """The last recipe from the next place, for a rate that `_fits`."""
+        return self.mask.redrawn(*self.draw())
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         if self.mask is None:

@@ -60,6 +60,7 @@ enum { SUM_LANES = 8 };
 #include "loss.h"
 #include "steps.h"
 #include "recurrent.h"
+#include "importance.h"
 #undef REAL
 #undef INDEX
 
@@ -73,6 +74,28 @@ enum { SUM_LANES = 8 };
 #include "loss.h"
 #include "steps.h"
 #include "recurrent.h"
+#include "importance.h"
+
+/* A double of [0, 2^32] plus 2^52 is that rounded, half to even, in its low bits. */
+static int unit_rates(const double *restrict importance, int64_t units, double rate,
+                      double *restrict rates, uint64_t *restrict thresholds,
+                      double *restrict scales) {
+    const double shift = 0x1p52;
+    double largest = 0;
+    for (int64_t j = 0; j < units; j++) largest = importance[j] > largest ? importance[j] : largest;
+    if (!(largest > 0)) return 0;
+    uint64_t bits, base;
+    memcpy(&base, &shift, sizeof base);
+    EACH(j, units) {
+        const double one = (1 + importance[j] / -largest) * rate;
+        rates[j] = one < 1 ? one : 1;
+        const double shifted = rates[j] * 0x1p32 + shift, kept = 1 - (shifted - shift) * 0x1p-32;
+        memcpy(&bits, &shifted, sizeof bits);
+        thresholds[j] = bits - base;
+        scales[j] = kept > 0 ? 1 / kept : 0;
+    }
+    return 1;
+}
 
 #define BOTH(name) {name##_float, name##_double}
 
@@ -100,4 +123,6 @@ const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .rmsprop = BOTH(rmsprop),
     .sum_squares = BOTH(sum_squares),
     .recurrent = BOTH(recurrent),
+    .running_mean = BOTH(running_mean),
+    .unit_rates = unit_rates,
 };

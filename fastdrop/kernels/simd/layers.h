@@ -104,6 +104,9 @@ typedef struct {
         *channel_sums[2], *channel_affine2[2], *max_norm[2], *cross_entropy[2];
     fd_step_run *sgd[2], *adam[2], *rmsprop[2], *sum_squares[2];
     fd_recurrent_run *recurrent[2];
+    void (*running_mean[2])(double *mean, const void *sums, int64_t units, double keep, double share);
+    int (*unit_rates)(const double *importance, int64_t units, double rate, double *rates,
+                      uint64_t *thresholds, double *scales);
 } fd_layers;
 
 /* Those of an instruction set that this processor has, by its name. */

@@ -1,6 +1,7 @@
 /* The kernels of one element type, REAL; included once for each. */
 
 #define T(name) JOIN(name##_, REAL)
+#define ABS(value) ((REAL)fabs((double)(value)))
 
 ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     const REAL *x = (const REAL *)job->x + e;
@@ -205,17 +206,23 @@ ALWAYS_INLINE int T(scales_each)(const fd_job *job) {
            !job->bc_vary && b == 0 && signbit(b) && c == 0 && !signbit(c);
 }
 
-/* sums += |x| of rows of so many units, row by row as the layer kernel does. */
+/* sums += |x| of rows of so many units, in the order that the layer kernel adds them in:
+   four rows at a time, so that a sum is read and written once for all of them. */
 ALWAYS_INLINE void T(add_magnitudes)(const REAL *x, int64_t rows, int64_t units,
                                      REAL *restrict sums) {
-    for (; rows > 0; rows--, x += units) EACH(j, units) sums[j] += (REAL)fabs((double)x[j]);
+    for (; rows >= 4; rows -= 4, x += 4 * units) {
+        const REAL *y = x + units, *z = y + units, *w = z + units;
+        EACH(j, units) sums[j] = sums[j] + ABS(x[j]) + ABS(y[j]) + ABS(z[j]) + ABS(w[j]);
+    }
+    for (; rows > 0; rows--, x += units) EACH(j, units) sums[j] += ABS(x[j]);
 }
 
 /* Plain dropout with one draw an element and rates in whole sixty-fours, as
-   select_each does it; the end of what was done. With `sums`, one for each rate,
-   each element's magnitude is added to its rate's, while it is in the first cache. */
-ALWAYS_INLINE int64_t T(select_rates)(const fd_job *job, const fd_stream *s, int64_t e,
-                                      int64_t end, REAL *restrict sums) {
+   select_each does it; the end of what was done. */
+static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
+                                                       const fd_stream *s, int64_t e,
+                                                       int64_t end) {
+    const fd_job own = *shared_job, *job = &own;
     const REAL *x = job->x, *as = job->as;
     REAL *out = job->out;
     uint64_t block = (job->offset + (uint64_t)e) / DIGITS_PER_BLOCK;
@@ -230,26 +237,12 @@ ALWAYS_INLINE int64_t T(select_rates)(const fd_job *job, const fd_stream *s, int
             fd_keep keep = UNLIKELY(!folded || any_ties_each(digits + g, ordered))
                                ? keep_of(settle_each(job, s, e))
                                : compare_each(digits[g], ordered);
-            if (sums) T(add_magnitudes)(x + e, 1, 64, sums + rate);
             T(scale64_each)(x + e, out + e, keep, as + rate);
             rate += 64;
             if (rate == job->rates) rate = 0;
         }
     }
     return e;
-}
-
-static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *job, const fd_stream *s,
-                                                       int64_t begin, int64_t end) {
-    const fd_job own = *job;
-    return T(select_rates)(&own, s, begin, end, NULL);
-}
-
-static __attribute__((noinline)) int64_t T(each_measured)(const fd_job *job, const fd_stream *s,
-                                                          int64_t begin, int64_t end,
-                                                          REAL *restrict sums) {
-    const fd_job own = *job;
-    return T(select_rates)(&own, s, begin, end, sums);
 }
 
 static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
@@ -262,22 +255,27 @@ static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
 }
 
 /* Parts [begin, end) of apply_rates, with the sums of |x| of each unit over the rows
-   of a part. */
+   of a part, in turns of a few rows, which are then in a cache: first dropped from, for
+   generating the draws hides how long they take to come. */
 static void T(measured_rates)(const fd_job *job, int64_t begin, int64_t end) {
     const int64_t units = job->units, rows = job->outer * job->shared * job->inner / units;
-    const int each = T(scales_each)(job) && job->rates == units;
+    const int64_t few = most(4, SUMMED / units / 4 * 4);
+    const int each = T(scales_each)(job), in_place = job->x == job->out;
     for (int64_t p = begin; p < end; p++) {
-        int64_t e = rows * p / job->parts * units;
-        const int64_t stop = rows * (p + 1) / job->parts * units;
+        int64_t row = rows * p / job->parts, e = row * units;
+        const int64_t last = rows * (p + 1) / job->parts;
         const fd_stream s = job_stream(job, e, DIGITS_PER_BLOCK);
         REAL *sums = (REAL *)job->partial + p * units;
         memset(sums, 0, (size_t)units * sizeof *sums);
-        if (each) e = T(each_measured)(job, &s, e, stop, sums);
-        const int64_t within = e % units;
-        const int64_t head = least(within ? units - within : 0, stop - e);
-        T(add_magnitudes)((const REAL *)job->x + e, 1, head, sums + within);
-        T(add_magnitudes)((const REAL *)job->x + e + head, (stop - e - head) / units, units, sums);
-        T(apply_rates)(job, e, stop);
+        while (row < last) {
+            const REAL *x = (const REAL *)job->x + row * units;
+            const int64_t n = least(few, last - row);
+            row += n;
+            if (in_place) T(add_magnitudes)(x, n, units, sums);
+            if (each && e % 64 == 0) e = T(each_rates)(job, &s, e, row * units);
+            if (!in_place) T(add_magnitudes)(x, n, units, sums);
+        }
+        T(apply_rates)(job, e, last * units);
     }
 }
 
@@ -418,4 +416,5 @@ static void T(scaled_copy)(const fd_job *job, int64_t begin, int64_t end) {
     T(run_affine)(job, begin, end - begin, 1);
 }
 
+#undef ABS
 #undef T

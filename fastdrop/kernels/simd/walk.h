@@ -14,10 +14,14 @@
 /* Draws that are decided at once and kept in the first cache. */
 enum { TILE = 4096, TILE_WORDS = TILE / 64 + 3, RATE_TILE = 1024 };
 
+/* Elements that are dropped from and then summed while they are in a cache. */
+enum { SUMMED = 4096 };
+
 /* Neighbours with one draw, from which a loop over them pays for the branch. */
 enum { LONG_RUN = 128 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* The stream, for elements from `element` on, of which a block serves `per_block`. */
 static inline fd_stream job_stream(const fd_job *job, int64_t element, uint64_t per_block) {
