@@ -253,6 +253,40 @@ def test_matmul_nan(kernels, dtype):
     assert np.isnan(out[2]).all()
 
 
+def mostly_zeros(seed, rows, columns, share):
+    """As behind dropout and ReLU: so much is not zero; one row is nothing but zeros."""
+    array = normals(seed, rows, columns)
+    array[normals(seed + 100, rows, columns) > np.quantile(normals(0, 9999), share)] = 0.0
+    array[rows // 2] = -0.0
+    return array
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n"),
+    [(1, 8, 1), (2, 40, 32), (97, 300, 33), (193, 64, 127), (5, 999, 64), (3, 257, 129)],
+)
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("share", [0.02, 0.25])
+def test_matmul_of_zeros(kernels, dtype, m, k, n, transpose_a, transpose_b, share):
+    """Blocks of zeros are multiplied in another way, which changes no bit."""
+    a, b, before = mostly_zeros(1, m, k, share), normals(2, k, n), normals(4, m, n)
+    given = {"a": a.T.copy() if transpose_a else a, "bias": None, "relu": False}
+    given |= {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    for accumulate in (False, True):
+        start = before if accumulate else (m, n)
+        given |= {"b": b.T.copy() if transpose_b else b, "accumulate": accumulate}
+        (out,) = run(kernels, "matmul", dtype, {"out": start}, **given)
+        assert_near(out, sum(np.outer(a[:, p], b[p]) for p in range(k)) + accumulate * before, dtype)
+        # A product with inf or NaN is none that zeros can be left out of.
+        last = np.full((k, 1), np.inf)
+        strange = np.concatenate([b[:, : n - 1], last], axis=1)
+        given["b"] = strange.T.copy() if transpose_b else strange
+        (dense,) = run(kernels, "matmul", dtype, {"out": start}, **given)
+        assert dense[:, : n - 1].tobytes() == out[:, : n - 1].tobytes()
+        assert np.isnan(dense[m // 2, n - 1]), "0 * inf"
+
+
 @by_accumulate
 @by_rows
 def test_unit_sums(kernels, dtype, rows, units, accumulate):

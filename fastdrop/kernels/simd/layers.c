@@ -35,6 +35,20 @@ static inline int64_t part_begin(int64_t n, int64_t parts, int64_t p) { return n
 /* Rows and columns of a product that are computed together. */
 enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 128 };
 
+/* A tile of sparse rows: with panels of two vectors eight sums, as many as have to be under
+   way at once. */
+enum { SPARSE_ROWS = 2, SPARSE_PANELS = 2 };
+
+/* A block is taken for sparse by a few of its rows, of which at most this percentage is not
+   zero. 128 x 1024 by 1024 x 1024 on Zen 3 took 0.25 of the time with nothing but zeros, 0.4
+   with 90 % of them, 0.65 with 75 %, as long with 50 %; a gradient of weights 0.8 with 75 %
+   and 1.2 with 60 %. Not measured with AVX-512: never there. */
+#ifdef FASTDROP_AVX512
+enum { SPARSE_SAMPLE = 4, SPARSE_PERCENT = -1 };
+#else
+enum { SPARSE_SAMPLE = 4, SPARSE_PERCENT = 33 };
+#endif
+
 /* Columns of a tile. */
 #define TILE_COLUMNS (2 * T(lanes))
 

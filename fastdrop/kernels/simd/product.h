@@ -109,6 +109,25 @@ static inline void T(fetch)(const T(b_block) *b, int64_t parts, int64_t p) {
             __builtin_prefetch(b->at + r * apart + j, 0, 2);
 }
 
+#include "sparse.h"
+
+/* Rows of a block of a, from its transpose where that is what there is. */
+static void T(copy_rows)(const REAL *a, int64_t from, int transposed, int64_t rows,
+                         int64_t depth, REAL *restrict block, int64_t apart) {
+    if (!transposed) {
+        for (int64_t j = 0; j < rows; j++) T(copy_run)(a + j * from, block + j * apart, depth);
+        return;
+    }
+    const int64_t square_rows = rows / T(lanes) * T(lanes);
+    int64_t k = 0;
+    for (; k + T(lanes) <= depth; k += T(lanes))
+        for (int64_t j = 0; j < square_rows; j += T(lanes))
+            T(transpose_square)(a + k * from + j, from, block + j * apart + k, apart);
+    for (int64_t j = 0; j < rows; j++)
+        for (int64_t l = j < square_rows ? k : 0; l < depth; l++)
+            block[j * apart + l] = a[l * from + j];
+}
+
 /* Columns [c, c + columns) of rows [r, r + rows) of the result. Meanwhile the
    block of b that comes next is fetched, from wherever the weights are: 4 to 6 %
    of a forward product. */
@@ -120,8 +139,9 @@ static void T(multiply)(const fd_product *job, int64_t r, int64_t rows, int64_t 
        else all of a tile's rows meet in the same few places of the cache. */
     enum { APART = T(DEPTH) + 64 / sizeof(REAL) };
     _Alignas(64) REAL panels[T(DEPTH) * BLOCK_COLUMNS], block[BLOCK_ROWS * APART];
-    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS *
-                          ((columns + TILE_COLUMNS - 1) / TILE_COLUMNS);
+    const int64_t from = job->transpose_a ? m : depth_in_all; /* row to row of a, in memory */
+    const int64_t panel_columns = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS * (panel_columns / TILE_COLUMNS);
     for (int64_t k = 0; k < depth_in_all || k == 0; k += T(DEPTH)) {
         const int64_t depth = least(T(DEPTH), depth_in_all - k), below = k + depth;
         const T(b_block) b = {(const REAL *)job->b + k * row + c * column, row, column, depth,
@@ -136,33 +156,44 @@ static void T(multiply)(const fd_product *job, int64_t r, int64_t rows, int64_t 
             next.columns = least(BLOCK_COLUMNS, n - c - columns);
         }
         int64_t tile = 0;
+        int finite = -1; /* not known */
         T(copy_panels)(&b, panels);
         for (int64_t i = 0; i < rows; i += BLOCK_ROWS) {
             const int64_t count = least(BLOCK_ROWS, rows - i);
-            if (job->transpose_a) {
-                const REAL *a = (const REAL *)job->a + k * m + r + i;
-                for (int64_t j = 0; j < depth; j++)
-                    T(copy_run)(a + j * m, block + j * BLOCK_ROWS, count);
-            } else {
-                const REAL *a = (const REAL *)job->a + (r + i) * depth_in_all + k;
-                for (int64_t j = 0; j < count; j++)
-                    T(copy_run)(a + j * depth_in_all, block + j * APART, depth);
+            const REAL *a = (const REAL *)job->a + (job->transpose_a ? k * m + r + i
+                                                                     : (r + i) * from + k);
+            const int sparse = job->transpose_a ? T(is_sparse)(a, from, depth, count)
+                                                : T(is_sparse)(a, from, count, depth);
+            if (sparse && finite < 0) finite = T(all_finite)(panels, depth * panel_columns);
+            if (sparse && finite) {
+                T(copy_rows)(a, from, job->transpose_a, count, depth, block, APART);
+                const T(sparse_walk) walk = {block, APART, count, depth, panels, columns,
+                                             (REAL *)job->out + (r + i) * n + c, n,
+                                             k > 0 || job->accumulate};
+                T(multiply_sparse)(&walk, &next, rows, i);
+                continue;
             }
+            if (job->transpose_a)
+                for (int64_t j = 0; j < depth; j++)
+                    T(copy_run)(a + j * from, block + j * BLOCK_ROWS, count);
+            else
+                for (int64_t j = 0; j < count; j++)
+                    T(copy_run)(a + j * from, block + j * APART, depth);
             const T(tile_walk) walk = {job->transpose_a ? BLOCK_ROWS : 1, 0, TILE_COLUMNS, 0,
                                        depth, 1};
             const int64_t apart = job->transpose_a ? 1 : APART;
             for (int64_t p = 0; p < columns; p += TILE_COLUMNS)
                 EACH_TILE(t, height, count) {
-                    const REAL *from[TILE_ROWS];
+                    const REAL *at[TILE_ROWS];
                     REAL *to[TILE_ROWS];
                     T(fetch)(&next, tiles, tile++);
                     for (int64_t j = 0; j < height; j++) {
-                        from[j] = block + (t + j) * apart;
+                        at[j] = block + (t + j) * apart;
                         to[j] = (REAL *)job->out + (r + i + t + j) * n + c + p;
                         /* 10 % of a product into megabytes, such as a gradient. */
                         __builtin_prefetch(to[j], 1);
                     }
-                    T(tile)(height, &walk, from, panels + p * depth, to,
+                    T(tile)(height, &walk, at, panels + p * depth, to,
                             least(TILE_COLUMNS, columns - p), k > 0 || job->accumulate);
                 }
         }

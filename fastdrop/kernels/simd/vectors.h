@@ -34,6 +34,28 @@ typedef int32_t mask_float __attribute__((vector_size(VECTOR_BYTES), aligned(4),
 typedef int64_t mask_double __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
 enum { lanes_float = VECTOR_BYTES / 4, lanes_double = VECTOR_BYTES / 8 };
 
+#if defined FASTDROP_AVX512 || defined FASTDROP_AVX2
+/* A bit for each of eight numbers that is not zero. NaN is not. */
+static inline unsigned nonzero8_float(const float *x) {
+    const __m256 zero = _mm256_setzero_ps();
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), zero, _CMP_NEQ_UQ));
+}
+static inline unsigned nonzero8_double(const double *x) {
+    const __m256d zero = _mm256_setzero_pd();
+    const __m256d low = _mm256_cmp_pd(_mm256_loadu_pd(x), zero, _CMP_NEQ_UQ);
+    const __m256d high = _mm256_cmp_pd(_mm256_loadu_pd(x + 4), zero, _CMP_NEQ_UQ);
+    return (unsigned)(_mm256_movemask_pd(low) | _mm256_movemask_pd(high) << 4);
+}
+
+/* The places of the bits set in each byte, from the lowest on. */
+static uint64_t set_bits[256];
+static __attribute__((constructor)) void find_set_bits(void) {
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (unsigned bit = 0, n = 0; bit < 8; bit++)
+            if (byte >> bit & 1) set_bits[byte] |= (uint64_t)bit << (8 * n++);
+}
+#endif
+
 #ifndef spread_float
 static inline vector_float spread_float(float x) { return (vector_float){x, x, x, x}; }
 static inline vector_double spread_double(double x) { return (vector_double){x, x}; }
