@@ -273,11 +273,12 @@ def test_matmul_of_zeros(kernels, dtype, m, k, n, transpose_a, transpose_b, shar
     a, b, before = mostly_zeros(1, m, k, share), normals(2, k, n), normals(4, m, n)
     given = {"a": a.T.copy() if transpose_a else a, "bias": None, "relu": False}
     given |= {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    product = sum(np.outer(a[:, p], b[p]) for p in range(k))
     for accumulate in (False, True):
         start = before if accumulate else (m, n)
         given |= {"b": b.T.copy() if transpose_b else b, "accumulate": accumulate}
         (out,) = run(kernels, "matmul", dtype, {"out": start}, **given)
-        assert_near(out, sum(np.outer(a[:, p], b[p]) for p in range(k)) + accumulate * before, dtype)
+        assert_near(out, product + accumulate * before, dtype)
         # A product with inf or NaN is none that zeros can be left out of.
         last = np.full((k, 1), np.inf)
         strange = np.concatenate([b[:, : n - 1], last], axis=1)
