@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 # beyond it arrays leave the cache.
 TOGETHER = 2**15
 
+# Outputs of several samples are summed up together while they have at most so many
+# elements: beyond, sums leave the cache.
+GATHERED = 2**15
+
 # So many classes are few.
 SHORT = 32
 
@@ -68,7 +72,8 @@ def monte_carlo(
             size = rows.stop - rows.start
             whole = together and size == len(x)
             count = min(batch_size // size, TOGETHER // max(1, start.size)) if whole else 1
-            for group, outputs in _sampled(stages, start, lengths, rows, len(x), samples, count):
+            sampled = _sampled(stages, start, lengths, rows, len(x), samples, count)
+            for group, outputs in _gathered(sampled):
                 # NumPy goes through short rows one by one: classes before rows, in
                 # memory, a softmax of ten takes a third of the time.
                 if outputs.shape[-1] <= SHORT:
@@ -108,6 +113,23 @@ def _sampled(
                 y = draws.drop(y, start, group, rows, total)
             y, known = _pass(between, y, known)
         yield group, y
+
+
+def _gathered(sampled: Iterator[tuple[slice, np.ndarray]]) -> Iterator[tuple[slice, np.ndarray]]:
+    """The same outputs, those of more samples at a time while they are few: what is made of
+    them takes as long as its calls, and threads go to sleep meanwhile."""
+    held: list[np.ndarray] = []
+    group, elements = slice(0, 0), 0
+    for part, outputs in sampled:
+        group = slice(group.start if held else part.start, part.stop)
+        elements += outputs.size
+        if elements + outputs.size <= GATHERED:
+            held.append(outputs.copy())  # the next ones come in the same array
+            continue
+        yield group, np.concatenate([*held, outputs]) if held else outputs
+        held, elements = [], 0
+    if held:
+        yield group, np.concatenate(held)
 
 
 def _noisy(layer: Layer) -> bool:
