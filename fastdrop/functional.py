@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdrop import kernels
 from fastdrop.alpha import AlphaMask
-from fastdrop.arrays import check_array, check_out, finish, prepare
+from fastdrop.arrays import check_array, check_out, finish, is_direct, prepare
 from fastdrop.gaussian import GaussianMask
 from fastdrop.layout import check_axes, layout
 from fastdrop.mask import Mask
@@ -406,6 +406,13 @@ def _noise(
     rate = check_rate(rate, where)
     axes = check_axes(shared_axes, x.ndim, where)
     draw = source(rng, where)
+    if out is None and training and isinstance(rate, float) and rate and is_direct(x):
+        # The usual call, for which all that `apply_noise` still asks is known.
+        kernels.active(), team_size(x.nbytes)  # raise for bad settings, before a draw
+        y = np.empty(x.shape, x.dtype)
+        mask = kind.of(x.shape, rate, axes, *draw())
+        mask.write_forward(x, y)
+        return (y, mask) if return_mask else y
     y, mask = apply_noise(where, kind, x, rate, draw, axes, out, training)
     if y is x and isinstance(given, np.ndarray):
         y = given

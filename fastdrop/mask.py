@@ -200,6 +200,15 @@ class Mask(Recipe):
 
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""
+        _, _, outer, shared, inner, loops = self._layout
+        if type(self._threshold) is int and 0 < self._threshold < rates.ALWAYS and not loops:
+            # Nearly every call: what a small array takes is what is asked on the way.
+            if outer:
+                place = outer, shared, inner, self._key, self._stream, self._offset
+                kernels.active().apply(
+                    x, out, *place, self._threshold, a, b, c, team_size(x.nbytes)
+                )
+            return
         if self._layout.loops and self._layout.calls > MANY_CALLS:
             a, b, c = (np.asarray(value, x.dtype) for value in (a, b, c))
             with np.errstate(all="ignore"):
