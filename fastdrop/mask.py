@@ -97,8 +97,8 @@ class Mask(Recipe):
         return mask
 
     def rerated(self, key: int, stream: int, rate, thresholds, scales) -> Self:
-        """`redrawn`, with other rates of the shape of those it has; scales have that
-        shape too."""
+        """`redrawn`, with other rates of the shape of those it has, and what follows from
+        them: thresholds and scales as `fastdrop.rates` has them, contiguous."""
         mask = super().redrawn(key, stream)
         mask._rate, mask._threshold, mask._scale, mask._held = rate, thresholds, scales, None
         if self._held and self._held[2][0] is self._threshold:

@@ -253,24 +253,30 @@ def test_matmul_nan(kernels, dtype):
     assert np.isnan(out[2]).all()
 
 
-def mostly_zeros(seed, rows, columns, share):
-    """As behind dropout and ReLU: so much is not zero; one row is nothing but zeros."""
-    array = normals(seed, rows, columns)
-    array[normals(seed + 100, rows, columns) > np.quantile(normals(0, 9999), share)] = 0.0
+def mostly_zeros(rows, columns, share):
+    """As behind dropout and ReLU: so much is not zero. One row is nothing but zeros and one has
+    none; those from 96 on are another block, and have none either."""
+    array = normals(1, rows, columns)
+    array[normals(101, rows, columns) > np.quantile(normals(0, 9999), share)] = 0.0
     array[rows // 2] = -0.0
+    array[1:2] = normals(102, 1, columns)
+    array[96:] = normals(103, rows, columns)[96:]
     return array
 
 
 @pytest.mark.parametrize(
     ("m", "k", "n"),
-    [(1, 8, 1), (2, 40, 32), (97, 300, 33), (193, 64, 127), (5, 999, 64), (3, 257, 129)],
+    [(2, 40, 32), (9, 8, 2), (97, 300, 33), (193, 64, 127), (5, 999, 64), (7, 257, 130)],
 )
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("share", [0.02, 0.25])
 def test_matmul_of_zeros(kernels, dtype, m, k, n, transpose_a, transpose_b, share):
     """Blocks of zeros are multiplied in another way, which changes no bit."""
-    a, b, before = mostly_zeros(1, m, k, share), normals(2, k, n), normals(4, m, n)
+    a, b, before = mostly_zeros(m, k, share), normals(2, k, n), normals(4, m, n)
+    # Products too small for a number, and nothing else, are 0 and not -0.
+    small = -(float(np.finfo(dtype).tiny) ** 0.75)
+    a[0], b[0, 1], a[0, 0] = 0.0, -small, small
     given = {"a": a.T.copy() if transpose_a else a, "bias": None, "relu": False}
     given |= {"transpose_a": transpose_a, "transpose_b": transpose_b}
     product = sum(np.outer(a[:, p], b[p]) for p in range(k))
@@ -279,13 +285,23 @@ def test_matmul_of_zeros(kernels, dtype, m, k, n, transpose_a, transpose_b, shar
         given |= {"b": b.T.copy() if transpose_b else b, "accumulate": accumulate}
         (out,) = run(kernels, "matmul", dtype, {"out": start}, **given)
         assert_near(out, product + accumulate * before, dtype)
-        # A product with inf or NaN is none that zeros can be left out of.
-        last = np.full((k, 1), np.inf)
-        strange = np.concatenate([b[:, : n - 1], last], axis=1)
+        # No zero is left out of a product with inf: one in each block of columns.
+        strange = b.copy()
+        strange[:, ::128] = np.inf
         given["b"] = strange.T.copy() if transpose_b else strange
         (dense,) = run(kernels, "matmul", dtype, {"out": start}, **given)
-        assert dense[:, : n - 1].tobytes() == out[:, : n - 1].tobytes()
-        assert np.isnan(dense[m // 2, n - 1]), "0 * inf"
+        others = np.arange(n) % 128 > 0
+        assert dense[:, others].tobytes() == out[:, others].tobytes()
+        assert np.isnan(dense[m // 2, ~others]).all(), "0 * inf"
+
+
+def test_matmul_of_zeros_and_nan(kernels, dtype):
+    a, b = np.zeros((8, 64)), integers(2, 64, 33)
+    a[2, 5], a[3, 6], a[4, 7], a[5, 7] = np.nan, np.inf, 2, -3
+    given = {"transpose_a": False, "transpose_b": False, "bias": None, "accumulate": False}
+    (out,) = run(kernels, "matmul", dtype, {"out": (8, 33)}, a=a, b=b, relu=False, **given)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(out, sum(np.outer(a[:, p], b[p]) for p in range(64)))
 
 
 @by_accumulate
@@ -381,6 +397,9 @@ def test_unit_rates(kernels, size, rate):
     largest = max(importance.tolist())
     assert rates.tolist() == [min((1 - i / largest) * rate, 1) for i in importance.tolist()]
     assert thresholds.tolist() == [round(r * 2**32) for r in rates.tolist()]  # half to even
+    for strange in (np.nan, np.inf):
+        importance[size // 2] = strange
+        assert not kernels.unit_rates(importance, rate, *by_unit)
     kept = [2**32 - t for t in thresholds.tolist()]
     np.testing.assert_allclose(scales, [k and 2**32 / k for k in kept], rtol=1e-15)
     assert scales.tolist() == fastdrop.rates.scales(thresholds).tolist()

@@ -430,6 +430,44 @@ def test_adaptive_rates_are_the_formula(reuses):
         layer.forward(np.ones((2, 4)), training=True)
 
 
+def test_adaptive_rates_of_a_subclass_are_those_of_its_mask():
+    class Same(nn.AdaptiveDropout):
+        @property
+        def current_rate(self):
+            super().current_rate  # noqa: B018
+            return np.full(6, 0.25)
+
+    layer, x = Same(0.5, rng=0), normals(40, 6)
+    layer.reuses = True
+    for stream in range(3):
+        y = layer.forward(x, training=True)
+        again = fastdrop.Mask(x.shape, np.full(6, 0.25), key=layer.mask.key, stream=stream)
+        np.testing.assert_array_equal(y, again.apply(x))
+
+
+def test_adaptive_dropout_is_asked_for_what_it_cannot_do():
+    layer = nn.AdaptiveDropout(lambda step: [0.1, 0.2], rng=0)
+    with pytest.raises(TypeError, match=r"rate must be one number, got an array of rates \(2,\)"):
+        layer.forward(np.ones((3, 2)), training=True)
+    layer = nn.AdaptiveDropout(0.5, rng=0)
+    with pytest.raises(TypeError, match="rate must be one number"):
+        layer.rate = [0.1, 0.2]
+    layer = nn.AdaptiveDropout(0.5, shared_axes=-1, rng=0)
+    with pytest.raises(ValueError, match="shared_axes must leave out the last axis"):
+        layer.forward(np.ones((3, 2)), training=True)
+
+
+def test_importance_from_elsewhere_is_taken():
+    layer, x = nn.AdaptiveDropout(0.5, rng=0), normals(40, 6)
+    layer.forward(x, training=True)
+    other = layer.state["importance"] = layer.state["importance"].astype(np.float32)
+    rates = layer.current_rate
+    assert layer.state["importance"] is other, "asking changes nothing"
+    layer.forward(x, training=True)
+    np.testing.assert_array_equal(layer.mask.rate, rates)
+    assert layer.state["importance"].dtype == np.float64
+
+
 def test_standout_keeps_by_the_sigmoid_of_its_input():
     layer = standout(MaskStream(0))
     x = normals(20_000, 4)

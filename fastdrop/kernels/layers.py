@@ -18,7 +18,8 @@ outside the image is 0 in a convolution, and no window of a pool does.
 matmul(a, b, out, transpose_a, transpose_b, bias, relu, accumulate, threads)
     ``out = a @ b``, of matrices, each transposed first where asked. Added to
     `out` where ``accumulate``. Then plus ``bias`` (n,), unless that is None;
-    then ``max(out, 0)`` where ``relu``.
+    then ``max(out, 0)`` where ``relu``. In C, where few elements of a block of `a` are
+    not zero the others are left out, unless `b` holds inf or NaN there: the same bits.
 unit_sums(dy, y, dz, sums, scale, accumulate, threads)
     Backward of ``max(z + bias, 0) * scale``, or dropped: of (rows, units)
     ``dz = dy * scale`` where ``y > 0``, else 0; `dz` may be `dy`. With y and dz
@@ -31,7 +32,7 @@ running_mean(mean, sums, keep, share)
 unit_rates(importance, rate, rates, thresholds, scales) -> bool
     ``rates = min(rate * (1 - importance / importance.max()), 1)``, whose thresholds
     and scales are those of ``fastdrop.rates``. All float64 but the thresholds, uint64.
-    False, and nothing written, where no importance is above 0.
+    False, and nothing written, where none is above 0, or one is inf or NaN.
 relu(x, out, threads)
     ``max(x, 0)``, NaN where x is; `out` may be `x`.
 relu_backward(y, dy, out, threads)

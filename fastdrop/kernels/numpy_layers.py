@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from fastdrop import rates as checked
+from fastdrop import rates as _rates
 
 # Elements of windows copied at once (a few MB: larger was slower), and of a
 # parameter moved at once: memory that a step takes does not grow with its arrays.
@@ -47,19 +47,21 @@ def magnitude_sums(x, sums, threads):
     sums[...] = _column_sums(np.abs(x))
 
 
+@_quiet
 def running_mean(mean, sums, keep, share):
     if np.isfinite(sums).all():
         mean *= keep
         mean += share * sums.astype(np.float64)
 
 
+@_quiet
 def unit_rates(importance, rate, rates, thresholds, scales):
     largest = importance.max()
-    if not largest > 0:
+    if not largest > 0 or not np.isfinite(importance).all():
         return False
     rates[...] = np.minimum((1.0 - importance / largest) * rate, 1.0)
-    thresholds[...] = checked.thresholds(rates)
-    scales[...] = checked.scales(thresholds)
+    thresholds[...] = _rates.thresholds(rates)
+    scales[...] = _rates.scales(thresholds)
     return True
 
 

@@ -68,27 +68,36 @@ class AdaptiveDropout(Noise):
         rng: Any = None,
     ) -> None:
         super().__init__(rate, shared_axes, rng)
-        if isinstance(self.rate, np.ndarray):
-            raise TypeError(f"{self.where}: rate must be one number, got an array of rates")
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
         self._sums: np.ndarray | None = None
-        self._limits: tuple[np.ndarray, ...] = ()  # of the rates that were last asked for
+        # Rates that were asked for, their thresholds and scales.
+        self._limits: tuple[np.ndarray | None, ...] = (None,)
 
     @property
     def current_rate(self) -> float | np.ndarray:
-        rate = super().current_rate
+        rate = self._check_one(super().current_rate)
         importance = self.state.get("importance")
         if importance is None:
             return rate
-        if importance.dtype != np.float64 or not importance.flags.carray:  # not from here
-            importance = self.state["importance"] = np.array(importance, np.float64)
+        importance = np.ascontiguousarray(importance, np.float64)
         rates, scales = np.empty(importance.shape), np.empty(importance.shape)
         thresholds = np.empty(importance.shape, np.uint64)
         if not layer_kernels().unit_rates(importance, rate, rates, thresholds, scales):
             return rate
         rates.flags.writeable = scales.flags.writeable = False
-        self._limits = thresholds, scales
+        self._limits = rates, thresholds, scales
         return rates
+
+    def _check_rate(self, rate: Any) -> Any:
+        rate = super()._check_rate(rate)
+        return rate if callable(rate) else self._check_one(rate)
+
+    def _check_one(self, rate: Any) -> float:
+        if isinstance(rate, np.ndarray):
+            raise TypeError(
+                f"{self.where}: rate must be one number, got an array of rates {rate.shape}"
+            )
+        return rate
 
     def build(self, input_shape: Shape, dtype: Any, sources: Sources | None = None) -> Shape:
         units = input_shape[-1] if len(input_shape) > 1 else None
@@ -97,10 +106,15 @@ class AdaptiveDropout(Noise):
                 f"{self.where}: expected an input of shape (batch, ..., units), "
                 f"got input of shape {input_shape}"
             )
+        if len(input_shape) - 1 in self.axes(len(input_shape)):
+            raise ValueError(
+                f"{self.where}: shared_axes must leave out the last axis, whose units have "
+                f"rates of their own, got {self.shared_axes} for {len(input_shape)} axes"
+            )
         known = self.state.get("importance")
         if known is None:
             self.state["importance"] = np.zeros(units)
-        elif len(known) != units:
+        elif known.shape != (units,):
             raise ValueError(
                 f"{self.where}: expected last axis {len(known)}, got input of shape {input_shape}"
             )
@@ -112,8 +126,11 @@ class AdaptiveDropout(Noise):
         if not training:
             return super().forward(x, training, out)
         x = self._input(x)
-        if "importance" not in self.state or x.shape[-1:] != self.state["importance"].shape:
+        known = self.state.get("importance")
+        if known is None or known.shape != x.shape[-1:]:
             self.build(x.shape, x.dtype)
+        elif known.dtype != np.float64 or not known.flags.carray:  # from elsewhere
+            self.state["importance"] = np.array(known, np.float64)
         self._sums = None
         y = super().forward(x, training, out)
         if self._sums is None:  # a rate of 0: this is x, which may be written over
@@ -125,10 +142,10 @@ class AdaptiveDropout(Noise):
         return y
 
     def _fits(self, rate: Any, last: Any) -> bool:
-        return isinstance(rate, np.ndarray) and rate.shape == np.shape(last)
+        return rate is self._limits[0] and rate.shape == np.shape(last)
 
     def _again(self, rate: Any) -> Recipe:
-        return self.mask.rerated(*self.draw(), rate, *self._limits)
+        return self.mask.rerated(*self.draw(), *self._limits)
 
     def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:
         self._sums = np.empty(x.shape[-1], x.dtype)

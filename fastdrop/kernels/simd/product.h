@@ -2,7 +2,7 @@
 
    Blocks of both factors are copied to where they lie close together, those of
    b in panels as wide as a tile (tile.h) and padded with zeros, and stay in the
-   second cache while tiles walk over them (Goto, van de Geijn, "Anatomy of
+   second cache while tiles walk over them, those of sparse.h where a's are mostly zeros (Goto, van de Geijn, "Anatomy of
    high-performance matrix multiplication", 2008).
 
    Not BLAS's: 128 x 1024 by 1024 x 1024 on two threads, in turn with the rest of
@@ -171,6 +171,7 @@ static void T(multiply)(const fd_product *job, int64_t r, int64_t rows, int64_t 
                                              (REAL *)job->out + (r + i) * n + c, n,
                                              k > 0 || job->accumulate};
                 T(multiply_sparse)(&walk, &next, rows, i);
+                tile += (count + TILE_ROWS - 1) / TILE_ROWS * (panel_columns / TILE_COLUMNS);
                 continue;
             }
             if (job->transpose_a)

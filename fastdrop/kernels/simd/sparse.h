@@ -1,9 +1,9 @@
 /* Rows of a product's left factor that are mostly zeros, as dropout and ReLU leave
    them: three of four elements behind a rate of 0.5.
 
-   A row's products are added up in a tile of one row by SPARSE_PANELS panels, in
-   the order of the whole row but for its zeros, which add nothing to anything:
-   the bits are those of tile.h, as long as the right factor is finite. */
+   A row's products are added up in the order of the whole row but for its zeros, which
+   add nothing to anything: the bits are those of tile.h, as long as the right factor is
+   finite. */
 
 /* How many of n elements are not zero. */
 ALWAYS_INLINE int64_t T(count_places)(const REAL *row, int64_t n) {
@@ -15,12 +15,15 @@ ALWAYS_INLINE int64_t T(count_places)(const REAL *row, int64_t n) {
     return found;
 }
 
-/* Whether a block, `apart` from row to row, is mostly zeros, by a few of its rows. */
+/* Whether a block, `apart` from row to row, is mostly zeros, by a few of its rows. Those are
+   at uneven distances: every so many rows may be padding. */
 static int T(is_sparse)(const REAL *block, int64_t apart, int64_t rows, int64_t columns) {
     const int64_t some = least(SPARSE_SAMPLE, rows);
     int64_t found = 0;
-    for (int64_t s = 0; s < some; s++)
-        found += T(count_places)(block + part_begin(rows, some, s) * apart, columns);
+    for (int64_t s = 0; s < some; s++) {
+        const int64_t row = part_begin(rows, some, s) + (5 * s + 1) % (rows / some);
+        found += T(count_places)(block + row * apart, columns);
+    }
     return found * 100 <= some * columns * SPARSE_PERCENT;
 }
 
@@ -93,6 +96,7 @@ ALWAYS_INLINE void T(sparse_tile)(const int panels, const REAL *const a[SPARSE_R
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
             vector *to = (vector *)(c[i] + p * TILE_COLUMNS);
+            low[i][p] += (vector){0}, high[i][p] += (vector){0};
             if (add) low[i][p] += to[0], high[i][p] += to[1];
             to[0] = low[i][p];
             to[1] = high[i][p];
@@ -121,6 +125,8 @@ static __attribute__((noinline)) void T(multiply_sparse)(const T(sparse_walk) *w
     const int64_t widths = (columns + WIDTH - 1) / WIDTH, step = depth * TILE_COLUMNS;
     uint8_t places[BLOCK_ROWS][T(DEPTH) + 8], zero[BLOCK_ROWS];
     int64_t found[BLOCK_ROWS];
+    /* For what is not of c: the rest of a panel, and an odd last row's second time. */
+    REAL room[SPARSE_ROWS][WIDTH] = {{0}};
     for (int64_t r = 0; r < rows; r++)
         found[r] = T(list_places)(walk->a + r * walk->apart, depth, places[r], &zero[r]);
     for (int64_t r = 0; r < rows; r += SPARSE_ROWS) {
@@ -137,10 +143,10 @@ static __attribute__((noinline)) void T(multiply_sparse)(const T(sparse_walk) *w
         for (int64_t r = 0; r < rows; r += SPARSE_ROWS) {
             const REAL *from[SPARSE_ROWS];
             const uint8_t *at[SPARSE_ROWS];
-            REAL room[SPARSE_ROWS][WIDTH], *to[SPARSE_ROWS];
+            REAL *to[SPARSE_ROWS];
             for (int64_t i = 0; i < SPARSE_ROWS; i++) {
-                T(fetch)(next, all_rows * widths, first * widths + j / WIDTH * rows + r + i);
-                const int64_t row = least(r + i, rows - 1); /* an odd last one twice */
+                const int64_t row = least(r + i, rows - 1);
+                T(fetch)(next, all_rows * widths, first * widths + j / WIDTH * rows + row);
                 from[i] = walk->a + row * walk->apart;
                 at[i] = places[row];
                 to[i] = width == WIDTH && row == r + i ? walk->c + row * walk->from_row + j

@@ -38,6 +38,8 @@ ALWAYS_INLINE void T(tile_rows)(const int rows, const T(tile_walk) *walk, const 
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
         vector *to = (vector *)c[i], *next = (vector *)(c[i] + T(lanes));
+        /* -0, from what was too small, becomes the 0 that one zero more would make of it. */
+        low[i] += (vector){0}, high[i] += (vector){0};
         if (add) low[i] += *to, high[i] += *next;
         *to = low[i];
         *next = high[i];

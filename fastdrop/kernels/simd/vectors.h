@@ -35,7 +35,7 @@ typedef int64_t mask_double __attribute__((vector_size(VECTOR_BYTES), aligned(8)
 enum { lanes_float = VECTOR_BYTES / 4, lanes_double = VECTOR_BYTES / 8 };
 
 #if defined FASTDROP_AVX512 || defined FASTDROP_AVX2
-/* A bit for each of eight numbers that is not zero. NaN is not. */
+/* A bit for each of eight numbers that is not zero, NaN among them. */
 static inline unsigned nonzero8_float(const float *x) {
     const __m256 zero = _mm256_setzero_ps();
     return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x), zero, _CMP_NEQ_UQ));
@@ -47,13 +47,18 @@ static inline unsigned nonzero8_double(const double *x) {
     return (unsigned)(_mm256_movemask_pd(low) | _mm256_movemask_pd(high) << 4);
 }
 
-/* The places of the bits set in each byte, from the lowest on. */
-static uint64_t set_bits[256];
-static __attribute__((constructor)) void find_set_bits(void) {
-    for (unsigned byte = 0; byte < 256; byte++)
-        for (unsigned bit = 0, n = 0; bit < 8; bit++)
-            if (byte >> bit & 1) set_bits[byte] |= (uint64_t)bit << (8 * n++);
-}
+/* The places of the bits set in each byte, from the lowest on. A constant: what is filled at
+   loading would be so by instructions that this processor may not have. */
+#define BELOW(byte, bit) __builtin_popcount((byte) & ((1 << (bit)) - 1))
+#define PLACE(byte, bit) ((uint64_t)((byte) >> (bit) & 1) * (bit) << 8 * BELOW(byte, bit))
+#define PLACES(byte)                                                                               \
+    PLACE(byte, 0) | PLACE(byte, 1) | PLACE(byte, 2) | PLACE(byte, 3) | PLACE(byte, 4) |           \
+        PLACE(byte, 5) | PLACE(byte, 6) | PLACE(byte, 7)
+#define PLACES4(byte) PLACES(byte), PLACES((byte) + 1), PLACES((byte) + 2), PLACES((byte) + 3)
+#define PLACES16(byte) PLACES4(byte), PLACES4((byte) + 4), PLACES4((byte) + 8), PLACES4((byte) + 12)
+#define PLACES64(byte)                                                                             \
+    PLACES16(byte), PLACES16((byte) + 16), PLACES16((byte) + 32), PLACES16((byte) + 48)
+static const uint64_t set_bits[256] = {PLACES64(0), PLACES64(64), PLACES64(128), PLACES64(192)};
 #endif
 
 #ifndef spread_float
