@@ -71,7 +71,7 @@ class AdaptiveDropout(Noise):
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
         self._sums: np.ndarray | None = None
         # Rates that were asked for, their thresholds and scales.
-        self._limits: tuple[np.ndarray | None, ...] = (None,)
+        self._limits: tuple[Any, ...] = (None,)
 
     @property
     def current_rate(self) -> float | np.ndarray:
