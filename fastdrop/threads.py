@@ -8,6 +8,9 @@ parent do not exist there.
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from operator import index
 from pathlib import Path
@@ -24,6 +27,13 @@ _limit: int | None = None
 _forked = False
 
 
+class _Own(threading.local):
+    alone = False
+
+
+_own = _Own()
+
+
 def get_num_threads() -> int:
     """The most threads that a call uses.
 
@@ -38,7 +48,7 @@ def get_num_threads() -> int:
     True
     """
     global _limit
-    if _forked:
+    if _forked or _own.alone:
         return 1
     if _limit is None:
         _limit = min(_processors(), _from_environment())
@@ -79,6 +89,17 @@ def set_num_threads(n: int) -> None:
 def team_size(nbytes: int) -> int:
     """Threads for one kernel call that writes `nbytes`."""
     return 1 if nbytes < PARALLEL_BYTES else get_num_threads()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """In the block the calls of this thread use no other: it is one of several that
+    share a larger piece of work."""
+    before, _own.alone = _own.alone, True
+    try:
+        yield
+    finally:
+        _own.alone = before
 
 
 def _check(n: object, what: str) -> int:

@@ -8,13 +8,19 @@ depends on how the work was cut.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastdrop.kernels import numpy_layers
+from fastdrop.kernels.layers import layer_kernels
 from fastdrop.layout import layout
 from fastdrop.mask import MaskStream
 from fastdrop.nn.adaptive import AdaptiveDropout
@@ -29,6 +35,7 @@ from fastdrop.nn.spatial import DROPOUTS
 from fastdrop.nn.stored import stored
 from fastdrop.nn.uncertainty import MonteCarlo, Summary
 from fastdrop.rng import source
+from fastdrop.threads import alone, get_num_threads
 
 if TYPE_CHECKING:
     from fastdrop.nn.sequential import Sequential
@@ -41,6 +48,10 @@ TOGETHER = 2**15
 # Outputs of several samples are summed up together while they have at most so many
 # elements: beyond, sums leave the cache.
 GATHERED = 2**15
+
+# A thread has samples of its own where what they start from has so many elements for each
+# thread: below, it would wait for Python's lock.
+OF_ITS_OWN = 2**14
 
 # So many classes are few.
 SHORT = 32
@@ -92,7 +103,7 @@ def monte_carlo(
 
 
 def _sampled(
-    stages: list[tuple[_Draws | None, _Between]],
+    stages: _Stages,
     start: np.ndarray,
     lengths: np.ndarray | None,
     rows: slice,
@@ -100,19 +111,84 @@ def _sampled(
     samples: int,
     count: int,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Outputs for some of `total` rows, of `count` samples at a time."""
+    """Outputs for some of `total` rows, of `count` samples at a time, which the next ones
+    may be written over."""
     size, count = len(start), max(1, min(count, samples))
     if count > 1:
         start = np.concatenate([start] * count)
         lengths = None if lengths is None else np.concatenate([lengths] * count)
-    for group in slices(samples, count):
+
+    def outputs(stages: _Stages, group: slice) -> np.ndarray:
         part = (group.stop - group.start) * size
         y, known = start[:part], None if lengths is None else lengths[:part]
         for draws, between in stages:
             if draws:
                 y = draws.drop(y, start, group, rows, total)
             y, known = _pass(between, y, known)
-        yield group, y
+        return y
+
+    groups, threads = list(slices(samples, count)), get_num_threads()
+    if 1 < threads <= min(len(groups) // 2, start.size // OF_ITS_OWN) and _copies(stages):
+        yield from zip(groups, _beside(outputs, stages, groups, threads), strict=True)
+    else:
+        for group in groups:
+            yield group, outputs(stages, group)
+
+
+def _beside(
+    outputs: Callable[[_Stages, slice], np.ndarray],
+    stages: _Stages,
+    groups: list[slice],
+    threads: int,
+) -> Iterator[np.ndarray]:
+    """Outputs of the groups in their order, each computed by one of several threads alone:
+    nobody waits for the others after every layer. Some are ahead of who takes them."""
+    free: SimpleQueue[_Stages] = SimpleQueue()
+    for _ in range(threads):
+        free.put(_copy(stages))
+
+    def compute(group: slice) -> np.ndarray:
+        mine = free.get()
+        try:
+            with alone(), np.errstate(all="ignore"):
+                return outputs(mine, group).copy()
+        finally:
+            free.put(mine)
+
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[np.ndarray]] = deque()
+        try:
+            for group in groups:
+                ahead.append(pool.submit(compute, group))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _copies(stages: _Stages) -> bool:
+    """Whether copies of these layers can compute beside one another. What layers from
+    elsewhere keep between calls nobody knows."""
+    layers = [(layer, noisy) for _, between in stages for layer, _, noisy in between]
+    return layer_kernels() is not numpy_layers and all(
+        type(layer).__module__.startswith("fastdrop.")
+        and not (noisy or layer.inner or layer.takes_lengths)
+        for layer, noisy in layers
+    )
+
+
+def _copy(stages: _Stages) -> _Stages:
+    """The same weights, and arrays of its own to write to."""
+    found: _Stages = []
+    for draws, between in stages:
+        own = [(copy(layer), tail, noisy) for layer, tail, noisy in between]
+        for layer, _, _ in own:
+            layer._rooms = {}
+        found.append((replace(draws, y=None) if draws else None, own))
+    return found
 
 
 def _gathered(sampled: Iterator[tuple[slice, np.ndarray]]) -> Iterator[tuple[slice, np.ndarray]]:
@@ -178,7 +254,11 @@ class _Draws:
         return out
 
 
-def _stages(layers: Sequence[Layer], masks: MaskStream) -> list[tuple[_Draws | None, _Between]]:
+# The layers of noise, each with what is computed between it and the next.
+_Stages = list[tuple[_Draws | None, _Between]]
+
+
+def _stages(layers: Sequence[Layer], masks: MaskStream) -> _Stages:
     """Each layer of noise, and what is computed between it and the next."""
     found: list[tuple[_Draws | None, list[Layer]]] = [(None, [])]
     for layer in layers:
