@@ -184,19 +184,20 @@ class Mask(Recipe):
         """`write`, and the sums of ``abs(x)`` over all axes but the last, by one kernel
         where the backend has one."""
         measured = getattr(kernels.active(), "apply_rates_measured", None)
-        parted = not self._layout.outer or self._layout.loops
+        _, draws, outer, shared, inner, loops = self._layout
         if (
             measured is None
-            or parted
+            or not outer
+            or loops
             or isinstance(self._threshold, int)
             or self._same_rate()[1] >= LONG_ROW
         ):
             layer_kernels().magnitude_sums(x.reshape(-1, len(sums)), sums, get_num_threads())
             self.write(x, out)
             return
-        ((arrays, place, span),) = self._calls(x, out)
-        cycles = self._cycles(x.dtype, span, self.scale, -0.0, 0.0)
-        measured(*arrays, *place, *cycles, sums, team_size(x.nbytes))
+        place = outer, shared, inner, self._key, self._stream, self._offset
+        cycles = self._cycles(x.dtype, (0, draws), self.scale, -0.0, 0.0)
+        measured(x, out, *place, *cycles, sums, team_size(x.nbytes))
 
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""

@@ -395,8 +395,9 @@ def test_unit_rates(kernels, size, rate):
     for array in by_unit:
         assert_guards(array, "an output")
     largest = max(importance.tolist())
-    assert rates.tolist() == [min((1 - i / largest) * rate, 1) for i in importance.tolist()]
-    assert thresholds.tolist() == [round(r * 2**32) for r in rates.tolist()]  # half to even
+    exact = [min((1 - i / largest) * rate, 1) for i in importance.tolist()]
+    assert rates.tolist() == [round(r * 2**16) / 2**16 for r in exact]  # half to even
+    assert thresholds.tolist() == [r * 2**32 for r in rates.tolist()]
     for strange in (np.nan, np.inf):
         importance[size // 2] = strange
         assert not kernels.unit_rates(importance, rate, *by_unit)

@@ -34,6 +34,7 @@ cdef extern from "simd/masks.h" nogil:
         const uint64_t *thresholds
         const uint16_t *highs
         const uint16_t *ordered
+        int ties
         const void *as_ "as"
         const void *bs
         const void *cs
@@ -45,7 +46,7 @@ cdef extern from "simd/masks.h" nogil:
     ctypedef void fd_range(const fd_job *job, int64_t begin, int64_t end) noexcept
 
     ctypedef struct fd_kernels:
-        void (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs) noexcept
+        int (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs) noexcept
         void (*ordered_highs)(const uint16_t *highs, int64_t n, uint16_t *ordered) noexcept
         fd_range *keep
         fd_range *keep_rates
@@ -230,7 +231,7 @@ cdef object set_thresholds(fd_job *job, cnp.ndarray thresholds):
     if job.rates <= RATES_MOST:
         highs = np.empty(2 * job.rates, np.uint16)
         job.highs = <const uint16_t *>cnp.PyArray_DATA(highs)
-        kernels.high_digits(job.thresholds, job.rates, <uint16_t *>job.highs)
+        job.ties = kernels.high_digits(job.thresholds, job.rates, <uint16_t *>job.highs)
         if job.rates % 64 == 0:
             job.ordered = job.highs + job.rates
             kernels.ordered_highs(job.highs, job.rates, <uint16_t *>job.ordered)

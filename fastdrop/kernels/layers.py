@@ -30,8 +30,9 @@ running_mean(mean, sums, keep, share)
     ``mean = keep * mean + share * sums`` of units, unless one of `sums` is inf or
     NaN; the mean in float64.
 unit_rates(importance, rate, rates, thresholds, scales) -> bool
-    ``rates = min(rate * (1 - importance / importance.max()), 1)``, whose thresholds
-    and scales are those of ``fastdrop.rates``. All float64 but the thresholds, uint64.
+    ``rates = min(rate * (1 - importance / importance.max()), 1)``, each rounded to a
+    multiple of 2**-16, whose thresholds and scales are those of ``fastdrop.rates``. All
+    float64 but the thresholds, uint64.
     False, and nothing written, where none is above 0, or one is inf or NaN.
 relu(x, out, threads)
     ``max(x, 0)``, NaN where x is; `out` may be `x`.

@@ -59,7 +59,7 @@ def unit_rates(importance, rate, rates, thresholds, scales):
     largest = importance.max()
     if not largest > 0 or not np.isfinite(importance).all():
         return False
-    rates[...] = np.minimum((1.0 - importance / largest) * rate, 1.0)
+    rates[...] = np.rint(np.minimum((1.0 - importance / largest) * rate, 1.0) * 2**16) / 2**16
     thresholds[...] = _rates.thresholds(rates)
     scales[...] = _rates.scales(thresholds)
     return True

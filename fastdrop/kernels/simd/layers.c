@@ -90,7 +90,7 @@ enum { SUM_LANES = 8 };
 #include "recurrent.h"
 #include "importance.h"
 
-/* The numbers are those of rates.py. A double of [0, 2^32] plus 2^52 is that rounded, half to even, in its low bits. */
+/* A double of [0, 2^16] plus 2^52 is that rounded, half to even, in its low bits. */
 static int unit_rates(const double *restrict importance, int64_t units, double rate,
                       double *restrict rates, uint64_t *restrict thresholds,
                       double *restrict scales) {
@@ -106,10 +106,11 @@ static int unit_rates(const double *restrict importance, int64_t units, double r
     memcpy(&base, &shift, sizeof base);
     EACH(j, units) {
         const double one = (1 + importance[j] / -largest) * rate;
-        rates[j] = one < 1 ? one : 1;
-        const double shifted = rates[j] * 0x1p32 + shift, kept = 1 - (shifted - shift) * 0x1p-32;
+        const double shifted = (one < 1 ? one : 1) * 0x1p16 + shift;
+        rates[j] = (shifted - shift) * 0x1p-16;
+        const double kept = 1 - rates[j];
         memcpy(&bits, &shifted, sizeof bits);
-        thresholds[j] = bits - base;
+        thresholds[j] = (bits - base) << 16;
         scales[j] = kept > 0 ? 1 / kept : 0;
     }
     return 1;

@@ -22,13 +22,16 @@ static const uint16_t *tile_digits(const fd_job *job, const fd_stream *s, int64_
     return digits + skip;
 }
 
-/* What the digits of draws are compared with. 2**32 drops always; as a digit it
-   ties with the highest. */
-static void high_digits(const uint64_t *thresholds, int64_t n, uint16_t *highs) {
+/* What the digits of draws are compared with, and whether a tie leaves open what becomes of
+   a draw. 2**32 drops always; as a digit it ties with the highest. */
+static int high_digits(const uint64_t *thresholds, int64_t n, uint16_t *highs) {
+    uint64_t lower = 0;
     EACH(j, n) {
         uint32_t high = (uint32_t)(thresholds[j] >> 16);
         highs[j] = (uint16_t)(high > 0xFFFF ? 0xFFFF : high);
+        lower |= (thresholds[j] & 0xFFFF) | thresholds[j] >> 32;
     }
+    return lower != 0;
 }
 
 static void ordered_highs(const uint16_t *highs, int64_t n, uint16_t *ordered) {

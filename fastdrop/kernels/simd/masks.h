@@ -19,6 +19,7 @@ typedef struct {
     const uint64_t *thresholds;
     const uint16_t *highs; /* their upper digits, unless they are too many */
     const uint16_t *ordered; /* the same as lanes compare them, of whole sixty-fours */
+    int ties; /* whether a draw whose upper digit is its threshold's is not decided by it */
     const void *as, *bs, *cs;
     int bc_vary;
     int streams; /* out is not read soon: written past the caches */
@@ -36,7 +37,7 @@ enum { FD_FLOAT, FD_DOUBLE, FD_REALS };
 enum { FD_PLACES = 1024 };
 
 typedef struct {
-    void (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs);
+    int (*high_digits)(const uint64_t *thresholds, int64_t n, uint16_t *highs);
     void (*ordered_highs)(const uint16_t *highs, int64_t n, uint16_t *ordered);
     fd_range *keep, *keep_rates;
     fd_range *apply[FD_REALS], *apply_rates[FD_REALS];

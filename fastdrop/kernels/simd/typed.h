@@ -234,7 +234,7 @@ static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
 #pragma GCC unroll 8
         for (int g = 0; g < GROUP; g++, e += 64) {
             const uint16_t *ordered = job->ordered + rate;
-            fd_keep keep = UNLIKELY(!folded || any_ties_each(digits + g, ordered))
+            fd_keep keep = UNLIKELY(!folded || (job->ties && any_ties_each(digits + g, ordered)))
                                ? keep_of(settle_each(job, s, e))
                                : compare_each(digits[g], ordered);
             T(scale64_each)(x + e, out + e, keep, as + rate);
