@@ -85,10 +85,10 @@ class AdaptiveDropout(Noise):
         importance = self.state.get("importance")
         if importance is None:
             return rate
-        if importance.dtype != np.float64 or not importance.flags.c_contiguous:
-            importance = np.ascontiguousarray(importance, np.float64)
-        rates, scales = np.empty(importance.shape), np.empty(importance.shape)
-        thresholds = np.empty(importance.shape, np.uint64)
+        if not is_direct(importance) or importance.dtype != np.float64:
+            importance = np.array(importance, np.float64)
+        units = importance.shape
+        rates, scales, thresholds = np.empty(units), np.empty(units), np.empty(units, np.uint64)
         if not layer_kernels().unit_rates(importance, rate, rates, thresholds, scales):
             return rate
         rates.flags.writeable = scales.flags.writeable = False
@@ -137,7 +137,7 @@ class AdaptiveDropout(Noise):
         known = self.state.get("importance")
         if known is None or known.shape != x.shape[-1:]:
             self.build(x.shape, x.dtype)
-        elif known.dtype != np.float64 or not known.flags.carray:  # from elsewhere
+        elif not is_direct(known) or known.dtype != np.float64:  # from elsewhere
             self.state["importance"] = np.array(known, np.float64)
         self._sums = None
         y = super().forward(x, training, out)

@@ -171,11 +171,14 @@ class Noise(Drawing):
 
     def _fits(self, rate: Any, last: Any) -> bool:
         """Whether the last recipe, of that rate, does for this one."""
-        return isinstance(rate, float) and isinstance(last, float) and rate == last != 0.0
+        return isinstance(rate, float) and isinstance(last, float) and rate != 0.0 != last
 
     def _again(self, rate: Any) -> Recipe:
         """The last recipe from the next place, for a rate that `_fits`."""
-        return self.mask.redrawn(*self.draw())
+        last = self.mask
+        if rate == last.rate:
+            return last.redrawn(*self.draw())
+        return type(last).of(last.shape, rate, last.shared_axes, *self.draw())
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         if self.mask is None:
