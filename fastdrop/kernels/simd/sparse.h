@@ -154,8 +154,11 @@ static __attribute__((noinline)) void T(multiply_sparse)(const T(sparse_walk) *w
                 T(fetch)(next, all_rows * widths, first * widths + j / WIDTH * rows + row);
                 from[i] = walk->a + row * walk->apart;
                 at[i] = places[row];
-                to[i] = width == WIDTH && row == r + i ? walk->c + row * walk->from_row + j
-                                                       : room[i];
+                /* A tenth of a product into megabytes. */
+                REAL *out = walk->c + row * walk->from_row + j;
+                __builtin_prefetch(out, 1);
+                __builtin_prefetch(out + 64 / sizeof(REAL), 1);
+                to[i] = width == WIDTH && row == r + i ? out : room[i];
             }
             if (width == WIDTH) {
                 T(sparse_tile)(SPARSE_PANELS, from, at, found[r], b, step, to, walk->add);
