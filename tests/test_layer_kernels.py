@@ -210,7 +210,10 @@ def test_names_and_arguments(kernels):
         if not name.startswith("_") and getattr(function, "__module__", "") == kernels.__name__
     }
     assert len(CONTRACT) == 26
-    assert {name: list(inspect.signature(f).parameters) for name, f in public.items()} == CONTRACT
+    at = {name for name in public if name.endswith("_at")}
+    assert at == ({"matmul_at", "mostly_zeros_at"} if "cython" in kernels.__name__ else set())
+    public = {name: list(inspect.signature(f).parameters) for name, f in public.items()}
+    assert {name: public[name] for name in public.keys() - at} == CONTRACT
 
 
 # Products and activations
@@ -266,7 +269,15 @@ def mostly_zeros(rows, columns, share):
 
 @pytest.mark.parametrize(
     ("m", "k", "n"),
-    [(2, 40, 32), (9, 8, 2), (97, 300, 33), (193, 64, 127), (5, 999, 64), (7, 257, 130)],
+    [
+        (2, 40, 32),
+        (9, 8, 2),
+        (97, 300, 33),
+        (193, 64, 127),
+        (5, 999, 64),
+        (7, 257, 130),
+        (40, 70, 785),
+    ],
 )
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
@@ -293,6 +304,40 @@ def test_matmul_of_zeros(kernels, dtype, m, k, n, transpose_a, transpose_b, shar
         others = np.arange(n) % 128 > 0
         assert dense[:, others].tobytes() == out[:, others].tobytes()
         assert np.isnan(dense[m // 2, ~others]).all(), "0 * inf"
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_matmul_at_addresses(dtype, transpose_a, transpose_b, threads):
+    """The bits of `matmul`, on other threads."""
+    if "cython_layers" not in MODULES:
+        pytest.skip("installed without a compiler")
+    kernels = import_module("fastdrop.kernels.cython_layers")
+    a, b, bias = (
+        x.astype(dtype) for x in (mostly_zeros(70, 90, 0.25), normals(2, 90, 300), normals(3, 300))
+    )
+    a = np.ascontiguousarray(a.T) if transpose_a else a
+    b = np.ascontiguousarray(b.T) if transpose_b else b
+    expected, out = np.full((2, 70, 300), np.nan, dtype)
+    kernels.matmul(a, b, expected, transpose_a, transpose_b, bias, False, False, 2)
+    at = (x.ctypes.data for x in (a, b, out))
+    turned = transpose_a, transpose_b
+    kernels.matmul_at(*at, a.itemsize, 70, 300, 90, *turned, bias.ctypes.data, threads)
+    assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, True), (0.3, True), (0.4, False)])
+def test_what_is_mostly_zeros(dtype, share, expected):
+    """Found by a few rows, so that not every one need be so; never with AVX-512."""
+    if "cython_layers" not in MODULES:
+        pytest.skip("installed without a compiler")
+    kernels = import_module("fastdrop.kernels.cython_layers")
+    from fastdrop.kernels import cython_kernels
+
+    x = (np.arange(100 * 1000).reshape(100, 1000) % 10 < 10 * share).astype(dtype)
+    found = kernels.mostly_zeros_at(x.ctypes.data, x.itemsize, *x.shape)
+    assert found is (expected and cython_kernels.isa() != "avx512")
 
 
 def test_matmul_of_zeros_and_nan(kernels, dtype):

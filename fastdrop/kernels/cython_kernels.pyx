@@ -271,6 +271,11 @@ cdef fd_team *openmp_team():
     return openmp
 
 
+def openmp_address():
+    """The same for the layer kernels."""
+    return <size_t>openmp_team()
+
+
 def apply_at(size_t x, size_t out, int itemsize, int64_t outer, int64_t shared, int64_t inner,
              uint64_t key, uint64_t stream, uint64_t offset,
              uint32_t threshold, double a, double b, double c, int threads):

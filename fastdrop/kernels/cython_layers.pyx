@@ -118,6 +118,7 @@ cdef extern from "simd/layers.h" nogil:
     ctypedef struct fd_layers:
         fd_scratch_size *conv_scratch
         fd_product_run *matmul[2]
+        int (*mostly_zeros[2])(const void *x, int64_t rows, int64_t columns) noexcept
         fd_conv_run *conv2d[2]
         fd_conv_run *conv2d_backward[2]
         fd_pool_run *max_pool[2]
@@ -177,6 +178,28 @@ def matmul(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, bint transpose_a, bint
     job.relu, job.accumulate = relu, accumulate
     with nogil:
         kernels.matmul[real_of(out)](&job)
+
+
+def mostly_zeros_at(size_t x, int itemsize, int64_t rows, int64_t columns):
+    """Whether `matmul_at` leaves out the zeros of a left factor that lies so."""
+    return bool(kernels.mostly_zeros[itemsize == 8](<const void *>x, rows, columns))
+
+
+def matmul_at(size_t a, size_t b, size_t out, int itemsize, int64_t m, int64_t n, int64_t k,
+              bint transpose_a, bint transpose_b, size_t bias, int threads):
+    """`matmul` of memory at addresses, `bias` 0 for none, into (m, n), on the threads of
+    ``cython_kernels.apply_at``."""
+    cdef fd_product job
+    job.crew = crew(threads)
+    if threads > 1:
+        job.crew.team = <fd_team *><size_t>cython_kernels.openmp_address()
+    job.a, job.b = <const void *>a, <const void *>b
+    job.bias, job.out = <const void *>bias, <void *>out
+    job.m, job.n, job.k = m, n, k
+    job.transpose_a, job.transpose_b = transpose_a, transpose_b
+    job.relu = job.accumulate = 0
+    with nogil:
+        kernels.matmul[itemsize == 8](&job)
 
 
 cdef fd_conv conv_of(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray out, tuple strides,

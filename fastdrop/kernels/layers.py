@@ -110,6 +110,11 @@ recurrent_backward(z, weight, mask, zone_h, zone_c, first, kept, out, dy, dh, dc
     the recurrent ones, the same array where they are the same (G is not 3).
     ``first`` is a GRU's ``h`` before all steps.
 ==============================================================================
+
+The Cython module has two more for ``fastdrop.torch``, of memory at addresses, followed
+by its itemsize, 4 or 8: ``matmul_at``, on OpenMP's threads, with (m, n, k) in place of
+shapes and bias 0 for none; and ``mostly_zeros_at``, whether that would leave out zeros of
+such a left factor, by a few of its rows: never where the instruction set has no way to.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 `replace_dropout` puts them into a finished model, in place; `Dropout` and its
 kin and `fastdrop.torch.functional` are PyTorch's of the same names, and take
 `rng` besides. Backward draws the mask again, so that autograd keeps a recipe
-of a few integers and nothing for each element.
+of a few integers and nothing for each element. `Linear` leaves out the zeros that
+dropout makes.
 """
 
 try:
@@ -14,6 +15,7 @@ except ImportError as error:
     ) from error
 
 from fastdrop.torch import functional
+from fastdrop.torch.linear import Linear
 from fastdrop.torch.modules import (
     AlphaDropout,
     Dropout,
@@ -31,6 +33,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "FeatureAlphaDropout",
+    "Linear",
     "functional",
     "replace_dropout",
     "restore_dropout",

@@ -103,7 +103,7 @@ class Noise(NamedTuple):
             n = x.numel()
             # Shared axes lie together, so that it is one call.
             outer, shared, inner = layout(x.shape, axes)[2:5] if axes else (n, 1, 1)
-            threads = 1 if n * itemsize < _PARALLEL_BYTES else _threads()
+            threads = 1 if n * itemsize < _PARALLEL_BYTES else threads_of_torch()
             apply = getattr(kernels.active(), "apply_at", _apply_at)
             apply(x.data_ptr(), out.data_ptr(), itemsize, outer, shared, inner,
                   key, stream, 0, threshold, a, b, c, threads)  # fmt: skip
@@ -118,7 +118,7 @@ class Noise(NamedTuple):
             return False
         if not (x.is_contiguous(memory_format=last) and out.is_contiguous(memory_format=last)):
             return False
-        threads = 1 if x.nbytes < _PARALLEL_BYTES else _threads()
+        threads = 1 if x.nbytes < _PARALLEL_BYTES else threads_of_torch()
         apply(
             *(x.data_ptr(), out.data_ptr(), x.itemsize),
             *(*x.shape[:2], prod(x.shape[2:]), self.key, self.stream, 0),
@@ -146,7 +146,7 @@ class Noise(NamedTuple):
         return torch.where(keep, dy * self.a, 0.0)
 
 
-def _threads() -> int:
+def threads_of_torch() -> int:
     return min(get_num_threads(), torch.get_num_threads())
 
 

@@ -1,4 +1,4 @@
-"""Dropout modules of a finished model swapped for fastdrop's, and back."""
+"""Dropout and linear modules of a finished model swapped for fastdrop's, and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from fastdrop.torch import modules
+from fastdrop.torch.linear import Linear
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -19,18 +20,24 @@ _OURS: dict[type[nn.Module], type[nn.Module]] = {
     nn.AlphaDropout: modules.AlphaDropout,
     nn.FeatureAlphaDropout: modules.FeatureAlphaDropout,
 }
-_THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
+_LINEAR: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: Linear}
+_THEIRS = {ours: theirs for theirs, ours in (_OURS | _LINEAR).items()}
 
 
-def replace_dropout(model: Model) -> Model:
+def replace_dropout(model: Model, *, linear: bool = True) -> Model:
     """Give all of PyTorch's dropout modules in a model fastdrop's masks, in place.
+
+    Its linear modules become `Linear`, which leaves out zeros that dropout makes.
 
     Parameters
     ----------
     model : torch.nn.Module
-        Finished or not, trained or not. Its dropout modules stay the same
-        objects, of another class: hooks, ``training`` and places that share a
-        module are kept, and the keys of its ``state_dict`` do not change.
+        Finished or not, trained or not. Its modules stay the same objects, of
+        another class: hooks, ``training`` and places that share a module are
+        kept, and the keys of its ``state_dict`` do not change.
+    linear : bool, default True
+        False leaves ``torch.nn.Linear`` as it is, for what looks for that very
+        class, such as PyTorch's quantization, or wants every bit of it.
 
     Returns
     -------
@@ -44,9 +51,12 @@ def replace_dropout(model: Model) -> Model:
 
     Notes
     -----
-    Subclasses of PyTorch's dropout modules are left alone, and so is dropout
-    that is no module of its own: within ``nn.LSTM``, ``nn.MultiheadAttention``
-    and ``torch.nn.functional.dropout``.
+    Subclasses of PyTorch's modules are left alone, and so is dropout that is no
+    module of its own: within ``nn.LSTM``, ``nn.MultiheadAttention`` and
+    ``torch.nn.functional.dropout``.
+
+    A `Linear` differs from PyTorch's by rounding, and only in training, where
+    most of what it multiplies is 0.
 
     Examples
     --------
@@ -55,14 +65,16 @@ def replace_dropout(model: Model) -> Model:
     >>> model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.2))
     >>> fastdrop.torch.replace_dropout(model) is model
     True
+    >>> isinstance(model[0], fastdrop.torch.Linear)
+    True
     >>> isinstance(model[1], fastdrop.torch.Dropout)
     True
     """
-    return _swap(model, _OURS, "replace_dropout")
+    return _swap(model, _OURS | _LINEAR if linear else _OURS, "replace_dropout")
 
 
 def restore_dropout(model: Model) -> Model:
-    """Make fastdrop's dropout modules in a model PyTorch's own again, in place.
+    """Make fastdrop's modules in a model PyTorch's own again, in place.
 
     Parameters
     ----------

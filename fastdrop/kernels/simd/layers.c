@@ -51,6 +51,7 @@ enum { SPARSE_SAMPLE = 8, SPARSE_PERCENT = 33 };
 
 /* Columns of a tile. */
 #define TILE_COLUMNS (2 * T(lanes))
+#define SPARSE_COLUMNS (SPARSE_PANELS * TILE_COLUMNS)
 
 /* `rows` in tiles of nearly the same size: a tile of one row waits for itself. */
 #define EACH_TILE(begin, n, rows)                                                  \
@@ -121,6 +122,7 @@ static int unit_rates(const double *restrict importance, int64_t units, double r
 const fd_layers JOIN(fd_layers_, FASTDROP_ISA) = {
     .conv_scratch = conv_scratch,
     .matmul = BOTH(matmul),
+    .mostly_zeros = BOTH(mostly_zeros),
     .conv2d = BOTH(conv2d),
     .conv2d_backward = BOTH(conv2d_backward),
     .max_pool = BOTH(max_pool),

@@ -88,6 +88,7 @@ enum { FD_PANEL = 32 }; /* most columns of a tile */
 enum { FD_BLOCKS = 16 }; /* most parts of a sum; each has its place in `partial` */
 
 typedef void fd_product_run(const fd_product *);
+typedef int fd_zeros(const void *x, int64_t rows, int64_t columns);
 typedef void fd_conv_run(const fd_conv *);
 typedef void fd_pool_run(const fd_pool *);
 typedef void fd_rows_run(const fd_rows *);
@@ -98,6 +99,7 @@ typedef void fd_recurrent_run(const fd_recurrent *);
 typedef struct {
     int64_t (*conv_scratch)(const fd_conv *, int backward); /* elements */
     fd_product_run *matmul[2];
+    fd_zeros *mostly_zeros[2];
     fd_conv_run *conv2d[2], *conv2d_backward[2];
     fd_pool_run *max_pool[2], *max_pool_backward[2], *avg_pool[2], *avg_pool_backward[2];
     fd_rows_run *relu[2], *relu_backward[2], *unit_sums[2], *magnitude_sums[2], *moments[2], *channel_affine[2],

@@ -216,8 +216,11 @@ static void T(matmul_part)(const void *argument, int64_t begin, int64_t end) {
         const int64_t i = p / grid->column_parts, j = p % grid->column_parts;
         const int64_t r = part_begin(m, grid->row_parts, i);
         const int64_t rows = part_begin(m, grid->row_parts, i + 1) - r;
-        const int64_t stop = part_begin(n, grid->column_parts, j + 1);
-        for (int64_t c = part_begin(n, grid->column_parts, j); c < stop; c += BLOCK_COLUMNS) {
+        const int64_t strips = (n + SPARSE_COLUMNS - 1) / SPARSE_COLUMNS;
+        const int64_t start = part_begin(strips, grid->column_parts, j) * SPARSE_COLUMNS;
+        const int64_t stop =
+            least(n, part_begin(strips, grid->column_parts, j + 1) * SPARSE_COLUMNS);
+        for (int64_t c = start; c < stop; c += BLOCK_COLUMNS) {
             const int64_t columns = least(BLOCK_COLUMNS, stop - c);
             REAL *out = (REAL *)job->out + r * n + c;
             T(multiply)(job, r, rows, c, columns);
@@ -232,8 +235,10 @@ static void T(matmul)(const fd_product *job) {
     const int64_t parts = least(FD_BLOCKS, most(1, (int64_t)(operations / (1 << 20))));
     T(product_grid) grid = {job, 1, 1};
     /* Rows are parted only where there are too few columns: each part of the
-       rows would copy all of b again. */
-    grid.column_parts = most(1, least(parts, job->n / BLOCK_COLUMNS));
+       rows would copy all of b again. No part of columns is a little more than a
+       block, which would have the rest walk over all of a for a few of them. */
+    if (job->n >= 2 * BLOCK_COLUMNS)
+        grid.column_parts = least(parts, (job->n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS);
     if (grid.column_parts == 1)
         grid.row_parts = most(1, least(parts, 2 * job->m / BLOCK_ROWS));
     job->crew.team(T(matmul_part), &grid, grid.row_parts * grid.column_parts, 1,

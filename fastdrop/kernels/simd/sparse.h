@@ -27,6 +27,11 @@ static int T(is_sparse)(const REAL *block, int64_t apart, int64_t rows, int64_t 
     return found * 100 <= some * columns * SPARSE_PERCENT;
 }
 
+/* The same of a whole matrix, for who has another way to multiply what is not. */
+static int T(mostly_zeros)(const void *x, int64_t rows, int64_t columns) {
+    return T(is_sparse)(x, columns, rows, columns);
+}
+
 /* Whether no element of panels, a multiple of TILE_COLUMNS of them, is inf or NaN: then a
    zero times one of them adds nothing. */
 static int T(all_finite)(const REAL *panels, int64_t n) {
@@ -120,7 +125,7 @@ typedef struct {
 static __attribute__((noinline)) void T(multiply_sparse)(const T(sparse_walk) *walk,
                                                          const T(b_block) *next, int64_t all_rows,
                                                          int64_t first) {
-    enum { WIDTH = SPARSE_PANELS * TILE_COLUMNS };
+    enum { WIDTH = SPARSE_COLUMNS };
     const int64_t rows = walk->rows, depth = walk->depth, columns = walk->columns;
     const int64_t widths = (columns + WIDTH - 1) / WIDTH, step = depth * TILE_COLUMNS;
     uint8_t places[BLOCK_ROWS][T(DEPTH) + 8], zero[BLOCK_ROWS];
@@ -149,8 +154,11 @@ static __attribute__((noinline)) void T(multiply_sparse)(const T(sparse_walk) *w
                 T(fetch)(next, all_rows * widths, first * widths + j / WIDTH * rows + row);
                 from[i] = walk->a + row * walk->apart;
                 at[i] = places[row];
-                to[i] = width == WIDTH && row == r + i ? walk->c + row * walk->from_row + j
-                                                       : room[i];
+                /* A tenth of a product into megabytes. */
+                REAL *out = walk->c + row * walk->from_row + j;
+                __builtin_prefetch(out, 1);
+                __builtin_prefetch(out + 64 / sizeof(REAL), 1);
+                to[i] = width == WIDTH && row == r + i ? out : room[i];
             }
             if (width == WIDTH) {
                 T(sparse_tile)(SPARSE_PANELS, from, at, found[r], b, step, to, walk->add);
