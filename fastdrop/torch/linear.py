@@ -33,7 +33,7 @@ class Linear(nn.Linear):
     A step has three products: ``y = x @ weight.T + bias`` forward, and backward
     ``dx = dy @ weight`` and ``dweight = dy.T @ x``. Behind ReLU and ``Dropout(0.5)``
     three of four elements of ``x`` are 0, and before them three of four of ``dy``.
-    Where at most a third of a few rows of the left factor is not 0, fastdrop's
+    Where at most 40 % of a few rows of the left factor is not 0, fastdrop's
     kernels multiply, on PyTorch's threads, and the result differs from PyTorch's
     by the rounding of sums in another order. Every other product is PyTorch's own,
     bit for bit.

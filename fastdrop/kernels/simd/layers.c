@@ -41,12 +41,12 @@ enum { SPARSE_ROWS = 2, SPARSE_PANELS = 2 };
 
 /* A block is taken for sparse by a few of its rows, of which at most this percentage is not
    zero. 128 x 1024 by 1024 x 1024 on Zen 3 took 0.25 of the time with nothing but zeros, 0.4
-   with 90 % of them, 0.65 with 75 %, as long with 50 %; a gradient of weights 0.8 with 75 %
-   and 1.2 with 60 %. Not measured with AVX-512: never there. */
+   with 90 % of them, 0.65 with 75 %, 0.8 with 70 %, 0.9 with 60 % and as long with half; a
+   gradient of weights likewise. Not measured with AVX-512: never there. */
 #ifdef FASTDROP_AVX512
 enum { SPARSE_SAMPLE = 8, SPARSE_PERCENT = -1 };
 #else
-enum { SPARSE_SAMPLE = 8, SPARSE_PERCENT = 33 };
+enum { SPARSE_SAMPLE = 8, SPARSE_PERCENT = 40 };
 #endif
 
 /* Columns of a tile. */
