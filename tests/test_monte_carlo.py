@@ -1,12 +1,17 @@
 """Predictions with the noise left on, against loops written out."""
 
+import threading
+
 import numpy as np
 import pytest
 from networks import convolutional, images, kept, network, samples
 
 import fastdrop
 from fastdrop import nn
+from fastdrop.kernels import numpy_layers
+from fastdrop.kernels.layers import layer_kernels
 from fastdrop.nn import Dense, Dropout, ReLU, Sequential
+from fastdrop.nn import monte_carlo as mc
 
 # Largest error in float32, as a share of the largest value or of 1.
 NEAR = 1e-5
@@ -360,6 +365,100 @@ def test_noise_of_other_kinds(layer):
     centred = (passes - passes.mean(axis=0)) ** 2
     error = centred.std(axis=0) * np.sqrt(2 / count)
     assert (np.abs(found.std**2 - centred.mean(axis=0)) < 5 * error).all()
+
+
+# Threads with samples of their own
+
+
+def wide(rng=0):
+    """Enough between the layers that each of three threads takes samples."""
+    layers = [Dense(96), ReLU(), Dropout(0.5), Dense(40), nn.BatchNorm(), ReLU(), Dropout(0.3)]
+    return Sequential([*layers, Dense(3)], rng=rng), samples(600)[0]
+
+
+def wide_images(rng=0):
+    layers = [Dropout(0.2), nn.Conv2D(4, 3), ReLU(), nn.MaxPool2D(2), nn.SpatialDropout2D(0.3)]
+    x = np.random.default_rng(0).normal(size=(400, 12, 12, 2)).astype(np.float32)
+    return Sequential([*layers, nn.Flatten(), Dense(3)], rng=rng), x
+
+
+@pytest.fixture
+def idents(monkeypatch):
+    """Of the threads in which layers compute."""
+    if layer_kernels() is numpy_layers:
+        pytest.skip("NumPy's products have threads of their own")
+    found, inner = set(), mc._pass
+
+    def noted(*arguments):
+        found.add(threading.get_ident())
+        return inner(*arguments)
+
+    monkeypatch.setattr(mc, "_pass", noted)
+    return found
+
+
+@pytest.mark.parametrize("make", [wide, wide_images])
+@pytest.mark.parametrize("count", [6, 13])
+def test_threads_change_no_bit(make, count, idents, monkeypatch):
+    model, x = make()
+    drawn = []
+    for threads in (1, 2, 3):
+        idents.clear()
+        monkeypatch.setattr(mc, "get_num_threads", lambda threads=threads: threads)
+        drawn.append(model.predict_mc(x, count, rng=1, return_samples=True))
+        # Who is quick may take all of another's samples.
+        own = idents - {threading.get_ident()}
+        assert own if threads > 1 else not own
+        assert len(own) <= threads
+    for other in drawn[1:]:
+        for ours, theirs in zip(other, drawn[0], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_samples_of_threads_are_rows_of_one_mask(idents, monkeypatch):
+    monkeypatch.setattr(mc, "get_num_threads", lambda: 3)
+    x = np.random.default_rng(0).normal(size=(5000, 10)).astype(np.float32)
+    model = Sequential([Dropout(0.4), Dense(2)], loss="mean_squared_error", rng=0)
+    found = model.predict_mc(x, 7, rng=7, batch_size=5000, return_samples=True).samples
+    masks = fastdrop.MaskStream(np.random.SeedSequence(fastdrop.MaskStream(7).next()))
+    z = masks.draw((7 * 5000, 10), 0.4).apply(np.tile(x, (7, 1)))
+    last = model.layers[-1].params
+    assert_near(found.reshape(7 * 5000, 2), z @ last["weight"] + last["bias"])
+    assert idents - {threading.get_ident()}
+
+
+def test_threads_take_no_layer_from_elsewhere(idents, monkeypatch):
+    monkeypatch.setattr(mc, "get_num_threads", lambda: 2)
+    counting = Counting()
+    model = Sequential([Dense(96), Dropout(0.5), counting, Dense(3)], rng=0)
+    model.predict_mc(samples(600)[0], 8, rng=1)
+    assert idents == {threading.get_ident()}
+    assert len(counting.calls) == 8
+
+
+def test_error_in_a_thread(idents, monkeypatch):
+    monkeypatch.setattr(mc, "get_num_threads", lambda: 2)
+    model, x = wide()
+    model.predict(x)
+    before, forward = [dict(vars(layer)) for layer in model.layers], nn.BatchNorm.forward
+    calls = []
+
+    def failing(layer, x, training=False):
+        calls.append(threading.get_ident())
+        if len(calls) == 4:
+            raise RuntimeError("the fourth call")
+        return forward(layer, x, training)
+
+    monkeypatch.setattr(nn.BatchNorm, "forward", failing)
+    count = threading.active_count()
+    with pytest.raises(RuntimeError, match="the fourth call"):
+        model.predict_mc(x, 50, rng=1)
+    assert threading.get_ident() not in calls
+    assert len(calls) < 20, "what was to come is not computed"
+    assert threading.active_count() == count
+    for layer, attributes in zip(model.layers, before, strict=True):
+        assert vars(layer).keys() == attributes.keys()
+        assert all(vars(layer)[name] is value for name, value in attributes.items())
 
 
 # What is left behind

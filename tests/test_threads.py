@@ -1,6 +1,7 @@
 """How many threads a call may use, and that no bit depends on it."""
 
 import os
+import threading
 
 import joblib
 import numpy as np
@@ -10,6 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastdrop
 from fastdrop import AlphaMask, GaussianMask, Mask
+from fastdrop.threads import alone
 
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 COUNT = "import fastdrop; print(fastdrop.get_num_threads())"
@@ -35,6 +37,19 @@ def test_set(n):
     fastdrop.set_num_threads(n)
     assert fastdrop.get_num_threads() == min(n, default())
     assert type(fastdrop.get_num_threads()) is int
+
+
+def test_one_of_several_threads_is_alone():
+    found, here = [], fastdrop.get_num_threads()
+    with alone():
+        with alone():
+            found.append(fastdrop.get_num_threads())
+        found.append(fastdrop.get_num_threads())
+        other = threading.Thread(target=lambda: found.append(fastdrop.get_num_threads()))
+        other.start()
+        other.join()
+    assert found == [1, 1, here]
+    assert fastdrop.get_num_threads() == here
 
 
 @pytest.mark.parametrize(
