@@ -16,10 +16,9 @@ import numpy as np
 
 from fastdrop import kernels, rates
 from fastdrop.arrays import check_out, finish, prepare
-from fastdrop.kernels.layers import layer_kernels
 from fastdrop.layout import check_axes, check_shape
 from fastdrop.recipe import Recipe
-from fastdrop.threads import get_num_threads, team_size
+from fastdrop.threads import team_size
 
 # Kernel calls on so many small parts of an array take longer than making the
 # mask, as broadcast masks of four or more alternations of axes may need.
@@ -179,25 +178,6 @@ class Mask(Recipe):
 
     def write(self, x, out):
         self._write_affine(x, out, self.scale, -0.0, 0.0)
-
-    def write_measured(self, x, out, sums):
-        """`write`, and the sums of ``abs(x)`` over all axes but the last, by one kernel
-        where the backend has one."""
-        measured = getattr(kernels.active(), "apply_rates_measured", None)
-        _, draws, outer, shared, inner, loops = self._layout
-        if (
-            measured is None
-            or not outer
-            or loops
-            or isinstance(self._threshold, int)
-            or self._same_rate()[1] >= LONG_ROW
-        ):
-            layer_kernels().magnitude_sums(x.reshape(-1, len(sums)), sums, get_num_threads())
-            self.write(x, out)
-            return
-        place = outer, shared, inner, self._key, self._stream, self._offset
-        cycles = self._cycles(x.dtype, (0, draws), self.scale, -0.0, 0.0)
-        measured(x, out, *place, *cycles, sums, team_size(x.nbytes))
 
     def _write_affine(self, x, out, a, b, c):
         """``a * x + b`` where kept and ``c`` where dropped, each a value or one a rate."""

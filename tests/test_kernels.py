@@ -20,7 +20,6 @@ from backends import BACKENDS
 
 import fastdrop
 from fastdrop.kernels import reference
-from fastdrop.kernels.layers import layer_kernels
 
 # Arrays that each kernel reads; those that read some have a geometry.
 OPERANDS = {
@@ -472,41 +471,27 @@ def test_normals_with_a_stddev_of_0_change_nothing(kernels):
     assert out.tobytes() == x.tobytes()
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name == "cython"])
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "reference"])
 @pytest.mark.parametrize("kind", FLOATS)
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(
-    ("rows", "units", "shared", "offset"),
-    [
-        (1, 1, 1, 0),
-        (7, 3, 1, 5),
-        (50, 64, 1, 0),
-        (97, 1024, 1, 8),  # whole groups of draws and some
-        (97, 1024, 1, 3),
-        (40, 1088, 1, 2**35 - 24),
-        (20, 9000, 1, 0),  # more rates than are prepared
-        (60, 1024, 12, 0),
-    ],
-)
-def test_rates_measured(name, kind, threads, rows, units, shared, offset):
+@pytest.mark.parametrize("others", ["coarse", "fine", "always"])
+def test_thresholds_that_upper_digits_decide(name, kind, others):
+    """Multiples of 2**16, and beside them some that are not, or that drop always: of 2**19
+    draws some eight have those very digits."""
     module = import_module(f"fastdrop.kernels.{name}_kernels")
+    rows, units = 512, 1024
     x = values(rows * units, kind, "plain").reshape(rows, units)
     thresholds, a, *_ = cycle(units, kind)
+    thresholds = thresholds & np.uint64(0xFFFF0000)
+    if others == "fine":
+        thresholds[::2] += np.uint64(0x8000)
+    if others == "always":
+        thresholds[::2] = 2**32
     cycles = thresholds, a, np.full(1, -0.0, kind), np.zeros(1, kind)
-    place = rows // shared, shared, units, KEY, STREAM, offset
-    place = place if shared > 1 else (rows * units, 1, 1, *place[3:])
-    expected, sums = np.empty_like(x), np.full(units, np.nan, kind)
+    expected, out = np.empty_like(x), np.empty_like(x)
     with np.errstate(all="ignore"):
-        reference.apply_rates(x, expected, *place, *cycles, 1)
-    for out in (np.full_like(x, np.nan), x.copy()):
-        source = out if out[0, 0] == x[0, 0] else x
-        module.apply_rates_measured(source, out, *place, *cycles, sums, threads)
-        assert out.tobytes() == expected.tobytes()
-        exact = np.abs(x.astype(np.longdouble)).sum(axis=0)
-        np.testing.assert_allclose(sums, exact, rtol=rows * np.finfo(kind).eps)
-    again = np.empty_like(sums)
-    layer_kernels().magnitude_sums(x, again, threads)
-    assert sums.tobytes() == again.tobytes()
+        reference.apply_rates(x, expected, rows * units, 1, 1, KEY, STREAM, 8, *cycles, 1)
+    module.apply_rates(x, out, rows * units, 1, 1, KEY, STREAM, 8, *cycles, 2)
+    assert out.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from networks import convolutional, images, kept, network, samples
+from processes import run_code
 
 import fastdrop
 from fastdrop import nn
@@ -434,6 +435,52 @@ def test_threads_take_no_layer_from_elsewhere(idents, monkeypatch):
     model.predict_mc(samples(600)[0], 8, rng=1)
     assert idents == {threading.get_ident()}
     assert len(counting.calls) == 8
+
+
+def test_schedules_are_asked_once_whatever_the_threads(idents, monkeypatch):
+    asked = []
+    for threads in (1, 3):
+        monkeypatch.setattr(mc, "get_num_threads", lambda threads=threads: threads)
+        layers = [Dense(96), Dropout(lambda step: asked.append(step) or 0.5), Dense(3)]
+        model = Sequential(layers, rng=0, input_shape=(8,))
+        asked.clear()
+        model.predict_mc(samples(600)[0], 9, rng=1)
+        assert asked == [0]
+
+
+def test_error_of_the_loss_ends_the_threads(idents, monkeypatch):
+    monkeypatch.setattr(mc, "get_num_threads", lambda: 2)
+    model, x = wide()
+    model.predict(x)
+    count = threading.active_count()
+
+    def failing(outputs):
+        raise RuntimeError("the loss")
+
+    monkeypatch.setattr(model.loss, "predict", failing)
+    with pytest.raises(RuntimeError, match="the loss") as error:
+        model.predict_mc(x, 50, rng=1)
+    assert threading.active_count() == count
+    assert error.traceback, "which holds what was computing"
+
+
+def test_thread_that_outlives_the_main_one():
+    code = """
+import threading, time
+import numpy as np
+import fastdrop
+from fastdrop.nn import Dense, Dropout, Sequential, monte_carlo
+monte_carlo.get_num_threads = lambda: 2
+model = Sequential([Dense(96), Dropout(0.5), Dense(3)], rng=0)
+x = np.ones((600, 8), np.float32)
+whole = model.predict_mc(x, 9, rng=1)
+def late():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    print((model.predict_mc(x, 9, rng=1).mean == whole.mean).all(), flush=True)
+threading.Thread(target=late).start()
+"""
+    assert run_code(code) == "True"
 
 
 def test_error_in_a_thread(idents, monkeypatch):

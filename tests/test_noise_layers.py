@@ -431,6 +431,19 @@ def test_adaptive_rates_are_the_formula(reuses):
         layer.forward(np.ones((2, 4)), training=True)
 
 
+@pytest.mark.parametrize("shape", [(200, 6), (100, 6), (1, 6), (50, 3, 6), (40, 5, 5, 6)])
+def test_importance_is_that_of_the_first_rows(shape):
+    """Of 128, or of 32 samples where these have more."""
+    layer, x = (
+        nn.AdaptiveDropout(0.5, rng=0),
+        normals(*shape) * np.arange(1.0, shape[0] + 1).reshape(-1, *[1] * (len(shape) - 1)),
+    )
+    layer.forward(x, training=True)
+    seen = {2: x[:128], 3: x[:43], 4: x[:32]}[len(shape)]
+    expected = 0.1 * np.abs(seen).mean(axis=tuple(range(len(shape) - 1)))
+    np.testing.assert_allclose(layer.state["importance"], expected, rtol=1e-12)
+
+
 def test_adaptive_rates_of_a_subclass_are_those_of_its_mask():
     class Same(nn.AdaptiveDropout):
         @property

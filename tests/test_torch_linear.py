@@ -330,3 +330,24 @@ def test_without_the_kernels_all_is_pytorchs(setting):
         "print(t.linear._kernels())"
     )
     assert run_code(code, **setting).strip() == "None"
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (ROWS, 1), (ROWS, N)], ids=str)
+def test_bias_that_is_broadcast(taken, shape):
+    """Nothing forbids it: it is PyTorch's affair."""
+    ours, theirs = pair()
+    for layer in (ours, theirs):
+        layer.bias = nn.Parameter(numbers(*shape))
+    x, dy = numbers(ROWS, K, share=0.25), numbers(ROWS, N, share=0.25)
+    for found, expected in zip(results(ours, x, dy), results(theirs, x, dy), strict=True):
+        assert torch.equal(found, expected)
+    assert not taken
+
+
+def test_weight_that_is_a_vector(taken):
+    ours, theirs = pair(bias=False)
+    for layer in (ours, theirs):
+        layer.weight = nn.Parameter(numbers(2 * K))
+    x = numbers(2**13, 2 * K, share=0.25)
+    assert torch.equal(ours(x), theirs(x))
+    assert not taken

@@ -45,10 +45,8 @@ multiply_normals(x, out, outer, shared, inner, key, stream, offset,
     the R >= 1 stddevs, in the dtype of x.
 ==============================================================================
 
-The Cython backend has ``apply_rates_measured``, which is ``apply_rates`` and, before
-``threads``, an array of `sums`, not empty, in the dtype of x: of ``abs(x)``, of `x` in
-rows as long as it, by way of at most 16 such rows of partial sums. And it has two more,
-for ``fastdrop.torch``, on OpenMP's threads where it takes more than one. They take
+The Cython backend has two more, for ``fastdrop.torch``, on OpenMP's threads where it
+takes more than one. They take
 addresses in place of ``x`` and ``out``, and then the itemsize, 4 or 8: ``apply_at``, and
 ``apply_turned``, whose elements lie as ``(outer, inner, shared)``, channels last: element
 ``(o, i, s)`` takes draw ``(o * shared + s) * inner + i``, each a draw of its own.

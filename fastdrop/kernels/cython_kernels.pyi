@@ -71,22 +71,6 @@ def apply_rates(
     c: ndarray,
     threads: int,
 ) -> None: ...
-def apply_rates_measured(
-    x: ndarray,
-    out: ndarray,
-    outer: int,
-    shared: int,
-    inner: int,
-    key: int,
-    stream: int,
-    offset: int,
-    thresholds: ndarray,
-    a: ndarray,
-    b: ndarray,
-    c: ndarray,
-    sums: ndarray,
-    threads: int,
-) -> None: ...
 def blend(
     x: ndarray,
     y: ndarray,

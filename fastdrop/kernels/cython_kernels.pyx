@@ -40,8 +40,6 @@ cdef extern from "simd/masks.h" nogil:
         const void *cs
         int bc_vary
         int streams
-        int64_t units, parts
-        void *partial
 
     ctypedef void fd_range(const fd_job *job, int64_t begin, int64_t end) noexcept
 
@@ -52,8 +50,6 @@ cdef extern from "simd/masks.h" nogil:
         fd_range *keep_rates
         fd_range *apply[2]
         fd_range *apply_rates[2]
-        fd_range *measured_rates[2]
-        fd_range *add_parts[2]
         fd_range *blend[2]
         fd_range *blend_rates[2]
         fd_range *uniforms[2]
@@ -87,11 +83,6 @@ cdef enum: WITH_GIL = 1 << 13
 # sixty-fours, which are decided at once, where those are no more than these.
 cdef enum: RATES_LEAST = 1024
 cdef enum: RATES_MOST = 1 << 13
-# Parts of a sum over rows, as the layer kernels have them: at most so many, of so
-# many elements.
-cdef enum: PARTS = 16
-cdef enum: PART = 1 << 14
-
 # What the last cache holds. A result that leaves no room there is written past
 # it, which saves reading it first: 0.9 to 1.1 of the copy against 0.4 to 0.7.
 cdef int64_t CACHE_BYTES = fd_cache_bytes()
@@ -164,9 +155,8 @@ cdef fd_team *_openmp() except? NULL:
 
 _choose_team()
 
-# For the layer kernels, and masks that only layers have: a process has one team.
-cdef fd_team *layer_team = fd_team_run_layer if team is fd_team_run else team
-TEAM = <size_t>layer_team
+# For the layer kernels: a process has one team.
+TEAM = <size_t>(fd_team_run_layer if team is fd_team_run else team)
 
 
 cdef inline int real_of(cnp.ndarray x) noexcept:
@@ -318,26 +308,6 @@ def apply_rates(cnp.ndarray x, cnp.ndarray out, int64_t outer, int64_t shared, i
     cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
     held = set_rates(&job, thresholds, a, b, c)
     run(kernels.apply_rates[real_of(x)], &job, outer * shared * inner, threads)
-
-
-def apply_rates_measured(cnp.ndarray x, cnp.ndarray out,
-                         int64_t outer, int64_t shared, int64_t inner,
-                         uint64_t key, uint64_t stream, uint64_t offset,
-                         cnp.ndarray thresholds, cnp.ndarray a, cnp.ndarray b, cnp.ndarray c,
-                         cnp.ndarray sums, int threads):
-    """`apply_rates`, and ``sums = abs(x).sum(axis=0)`` of `x` in rows as long as `sums`: the bits
-    of the layer kernel ``magnitude_sums``, for less than reading `x` once more."""
-    cdef fd_job job = job_of(x, out, outer, shared, inner, key, stream, offset)
-    held = set_rates(&job, thresholds, a, b, c)
-    job.units = sums.size
-    job.parts = max(1, min(min(x.size // job.units, PARTS), x.size // PART))
-    partial = np.empty(job.parts * job.units, x.dtype)
-    job.partial = cnp.PyArray_DATA(partial)
-    cdef fd_range *work = kernels.measured_rates[real_of(x)]
-    with nogil:
-        layer_team(<fd_work *>work, &job, job.parts, 1, threads)
-    job.out = cnp.PyArray_DATA(sums)
-    kernels.add_parts[real_of(x)](&job, 0, job.units)
 
 
 def blend(cnp.ndarray x, cnp.ndarray y, cnp.ndarray out,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from fastdrop.arrays import is_direct
 from fastdrop.kernels.layers import layer_kernels
-from fastdrop.mask import Mask
 from fastdrop.nn.arguments import check_number
-from fastdrop.nn.layer import Shape, plain
+from fastdrop.nn.layer import Shape
 from fastdrop.nn.noise import Noise
 from fastdrop.nn.sources import Sources
 from fastdrop.recipe import Recipe
 from fastdrop.threads import get_num_threads
+
+# What a batch adds to the mean is taken from its first samples, so many at least and of so
+# many rows: they have it to 7 %, and the running mean, of ten to twenty batches, to 2 %. All
+# of 1,024 rows took as long as a quarter of the noise.
+SAMPLES, ROWS = 32, 128
 
 
 class AdaptiveDropout(Noise):
@@ -47,11 +52,12 @@ class AdaptiveDropout(Noise):
     Notes
     -----
     Units are the last axis. After each training batch ``importance = momentum *
-    importance + (1 - momentum) * mean(abs(x))``; the next one has the rates
+    importance + (1 - momentum) * mean(abs(x))``, the mean over its first 128 rows, or
+    its first 32 samples where those have more; the next one has the rates
     ``rate * (1 - importance / max(importance))``, and `rate` for all as long as
     every importance is 0. The strongest unit is never dropped. Rates are rounded to
-    multiples of 2**-16: then 16 bits decide a draw, and need not be asked whether
-    they do.
+    multiples of 2**-16, those below 2**-17 to 0: then 16 bits decide a draw, and need
+    not be asked whether they do.
 
     Examples
     --------
@@ -72,7 +78,6 @@ class AdaptiveDropout(Noise):
     ) -> None:
         super().__init__(rate, shared_axes, rng)
         self.momentum = check_number(momentum, "momentum", self.where, below=1)
-        self._sums: np.ndarray | None = None
         # Rates that were asked for, their thresholds and scales.
         self._limits: tuple[Any, ...] = (None,)
 
@@ -139,14 +144,13 @@ class AdaptiveDropout(Noise):
             self.build(x.shape, x.dtype)
         elif not is_direct(known) or known.dtype != np.float64:  # from elsewhere
             self.state["importance"] = np.array(known, np.float64)
-        self._sums = None
+        # Before the noise, which may be written over x.
+        rows = x[: _enough(x.shape)].reshape(-1, x.shape[-1])
+        sums = np.empty(x.shape[-1], x.dtype)
+        layer_kernels().magnitude_sums(rows, sums, get_num_threads())
         y = super().forward(x, training, out)
-        if self._sums is None:  # a rate of 0: this is x, which may be written over
-            self._sums = np.empty(x.shape[-1], x.dtype)
-            rows = plain(y).reshape(-1, x.shape[-1])
-            layer_kernels().magnitude_sums(rows, self._sums, get_num_threads())
-        share = (1.0 - self.momentum) / max(x.size // x.shape[-1], 1)
-        layer_kernels().running_mean(self.state["importance"], self._sums, self.momentum, share)
+        share = (1.0 - self.momentum) / max(len(rows), 1)
+        layer_kernels().running_mean(self.state["importance"], sums, self.momentum, share)
         return y
 
     def _fits(self, rate: Any, last: Any) -> bool:
@@ -155,6 +159,8 @@ class AdaptiveDropout(Noise):
     def _again(self, rate: Any) -> Recipe:
         return self.mask.rerated(*self.draw(), *self._limits)
 
-    def _write(self, mask: Recipe, x: np.ndarray, out: np.ndarray) -> None:
-        self._sums = np.empty(x.shape[-1], x.dtype)
-        cast(Mask, mask).write_measured(x, out, self._sums)
+
+def _enough(shape: tuple[int, ...]) -> int:
+    """How many samples of a batch make its mean."""
+    count, *between, _ = shape
+    return min(count, max(SAMPLES, -(-ROWS // max(prod(between), 1))))

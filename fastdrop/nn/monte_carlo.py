@@ -9,11 +9,12 @@ depends on how the work was cut.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +84,14 @@ def monte_carlo(
             size = rows.stop - rows.start
             whole = together and size == len(x)
             count = min(batch_size // size, TOGETHER // max(1, start.size)) if whole else 1
-            sampled = _sampled(stages, start, lengths, rows, len(x), samples, count)
-            for group, outputs in _gathered(sampled):
-                # NumPy goes through short rows one by one: classes before rows, in
-                # memory, a softmax of ten takes a third of the time.
-                if outputs.shape[-1] <= SHORT:
-                    outputs = np.asfortranarray(outputs)
-                p = model.loss.predict(outputs)
-                summary.add(p.reshape(-1, size, *p.shape[1:]), group)
+            with closing(_sampled(stages, start, lengths, rows, len(x), samples, count)) as sampled:
+                for group, outputs in _gathered(sampled):
+                    # NumPy goes through short rows one by one: classes before rows, in
+                    # memory, a softmax of ten takes a third of the time.
+                    if outputs.shape[-1] <= SHORT:
+                        outputs = np.asfortranarray(outputs)
+                    p = model.loss.predict(outputs)
+                    summary.add(p.reshape(-1, size, *p.shape[1:]), group)
             found.append(summary.result())
     means, stds, entropies, informations, kept = zip(*found, strict=True)
     return MonteCarlo(
@@ -110,7 +111,7 @@ def _sampled(
     total: int,
     samples: int,
     count: int,
-) -> Iterator[tuple[slice, np.ndarray]]:
+) -> Generator[tuple[slice, np.ndarray], None, None]:
     """Outputs for some of `total` rows, of `count` samples at a time, which the next ones
     may be written over."""
     size, count = len(start), max(1, min(count, samples))
@@ -128,19 +129,21 @@ def _sampled(
         return y
 
     groups, threads = list(slices(samples, count)), get_num_threads()
-    if 1 < threads <= min(len(groups) // 2, start.size // OF_ITS_OWN) and _copies(stages):
-        yield from zip(groups, _beside(outputs, stages, groups, threads), strict=True)
+    most = min(len(groups) // 2, start.size // OF_ITS_OWN)  # else some would wait for others
+    if 1 < threads <= most and _can_copy(stages):
+        with closing(_in_threads(outputs, stages, groups, threads)) as found:
+            yield from zip(groups, found, strict=True)
     else:
         for group in groups:
             yield group, outputs(stages, group)
 
 
-def _beside(
+def _in_threads(
     outputs: Callable[[_Stages, slice], np.ndarray],
     stages: _Stages,
     groups: list[slice],
     threads: int,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Outputs of the groups in their order, each computed by one of several threads alone:
     nobody waits for the others after every layer. Some are ahead of who takes them."""
     free: SimpleQueue[_Stages] = SimpleQueue()
@@ -155,21 +158,23 @@ def _beside(
         finally:
             free.put(mine)
 
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[np.ndarray]] = deque()
-        try:
-            for group in groups:
-                ahead.append(pool.submit(compute, group))
-                if len(ahead) > 2 * threads:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+    pool = ThreadPoolExecutor(threads)
+    ahead: deque[Callable[[], np.ndarray]] = deque()
+    try:
+        for group in groups:
+            try:
+                ahead.append(pool.submit(compute, group).result)
+            except RuntimeError:  # Python is about to end, and starts no thread any more
+                ahead.append(partial(compute, group))
+            if len(ahead) > 2 * threads:  # one at work and one that waits for each of them
+                yield ahead.popleft()()
+        while ahead:
+            yield ahead.popleft()()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _copies(stages: _Stages) -> bool:
+def _can_copy(stages: _Stages) -> bool:
     """Whether copies of these layers can compute beside one another. What layers from
     elsewhere keep between calls nobody knows."""
     layers = [(layer, noisy) for _, between in stages for layer, _, noisy in between]
@@ -187,7 +192,10 @@ def _copy(stages: _Stages) -> _Stages:
         own = [(copy(layer), tail, noisy) for layer, tail, noisy in between]
         for layer, _, _ in own:
             layer._rooms = {}
-        found.append((replace(draws, y=None) if draws else None, own))
+        mine = copy(draws)
+        if mine:
+            mine.y = None
+        found.append((mine, own))
     return found
 
 

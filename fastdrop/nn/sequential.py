@@ -464,7 +464,7 @@ class Sequential:
             own. None is fresh entropy; the others are as in the model's
             constructor.
         batch_size : int, default 1024
-            How many rows are in memory at once.
+            How many rows are in memory at once, for each thread.
         return_samples : bool, default False
             Keep all samples.
 

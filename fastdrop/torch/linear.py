@@ -67,17 +67,20 @@ class Linear(nn.Linear):
 
 def _pays(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     given = (x, weight) if bias is None else (x, weight, bias)
-    if not all(map(_fits, given)):
+    # PyTorch's own takes a vector for a weight, and a bias of any shape that broadcasts.
+    if not all(map(_fits, given)) or weight.dim() != 2:
         return False
     n, k = weight.shape
+    if bias is not None and bias.shape != (n,):
+        return False
     return (
         x.numel() * n >= _LEAST_PRODUCTS
         and x.numel() >= _LEAST_ROWS * k
         and x.shape[-1] == k
         and torch.is_grad_enabled()
         and any(each.requires_grad for each in given)
-        and _undisturbed()
         and _kernels() is not None
+        and _undisturbed()
     )
 
 
@@ -97,9 +100,13 @@ def _undisturbed() -> bool:
 
 @cache
 def _kernels() -> Any:
-    """The kernels where leaving out zeros was measured to pay, else None."""
+    """The kernels where leaving out zeros was measured to pay, and PyTorch has what
+    `_undisturbed` asks for; else None."""
     kernels = layer_kernels()
-    if not hasattr(kernels, "matmul_at"):
+    asked = hasattr(torch._C, "_len_torch_dispatch_stack") and hasattr(
+        torch._C, "_len_torch_function_stack"
+    )
+    if not (asked and hasattr(forward_ad, "_current_level") and hasattr(kernels, "matmul_at")):
         return None
     from fastdrop.kernels import cython_kernels
 

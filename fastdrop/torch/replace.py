@@ -37,7 +37,8 @@ def replace_dropout(model: Model, *, linear: bool = True) -> Model:
         kept, and the keys of its ``state_dict`` do not change.
     linear : bool, default True
         False leaves ``torch.nn.Linear`` as it is, for what looks for that very
-        class, such as PyTorch's quantization, or wants every bit of it.
+        class or into it, such as PyTorch's quantization, ``torch.fx`` and
+        ``torch.jit.script``, or wants every bit of it.
 
     Returns
     -------

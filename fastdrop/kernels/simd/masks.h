@@ -23,10 +23,6 @@ typedef struct {
     const void *as, *bs, *cs;
     int bc_vary;
     int streams; /* out is not read soon: written past the caches */
-    /* Of measured_rates: x as rows of so many units, in how many parts, and for each
-       of these the sums over its rows. */
-    int64_t units, parts;
-    void *partial;
 } fd_job;
 
 typedef void fd_range(const fd_job *job, int64_t begin, int64_t end);
@@ -41,7 +37,6 @@ typedef struct {
     void (*ordered_highs)(const uint16_t *highs, int64_t n, uint16_t *ordered);
     fd_range *keep, *keep_rates;
     fd_range *apply[FD_REALS], *apply_rates[FD_REALS];
-    fd_range *measured_rates[FD_REALS], *add_parts[FD_REALS]; /* of parts; of units */
     fd_range *blend[FD_REALS], *blend_rates[FD_REALS];
     fd_range *uniforms[FD_REALS], *normals[FD_REALS], *multiply_normals[FD_REALS];
     fd_range *apply_turned[FD_REALS]; /* of tiles, not of elements */

@@ -1,7 +1,6 @@
 /* The kernels of one element type, REAL; included once for each. */
 
 #define T(name) JOIN(name##_, REAL)
-#define ABS(value) ((REAL)fabs((double)(value)))
 
 ALWAYS_INLINE void T(select_affine)(const fd_job *job, int64_t e, int64_t n, fd_keep keep) {
     const REAL *x = (const REAL *)job->x + e;
@@ -206,17 +205,6 @@ ALWAYS_INLINE int T(scales_each)(const fd_job *job) {
            !job->bc_vary && b == 0 && signbit(b) && c == 0 && !signbit(c);
 }
 
-/* sums += |x| of rows of so many units, in the order that the layer kernel adds them in:
-   four rows at a time, so that a sum is read and written once for all of them. */
-ALWAYS_INLINE void T(add_magnitudes)(const REAL *x, int64_t rows, int64_t units,
-                                     REAL *restrict sums) {
-    for (; rows >= 4; rows -= 4, x += 4 * units) {
-        const REAL *y = x + units, *z = y + units, *w = z + units;
-        EACH(j, units) sums[j] = sums[j] + ABS(x[j]) + ABS(y[j]) + ABS(z[j]) + ABS(w[j]);
-    }
-    for (; rows > 0; rows--, x += units) EACH(j, units) sums[j] += ABS(x[j]);
-}
-
 /* Plain dropout with one draw an element and rates in whole sixty-fours, as
    select_each does it; the end of what was done. */
 static __attribute__((noinline)) int64_t T(each_rates)(const fd_job *shared_job,
@@ -252,40 +240,6 @@ static void T(apply_rates)(const fd_job *job, int64_t begin, int64_t end) {
         T(runs_rates)(job, &s, begin, end, T(run_affine_rate));
     else
         T(rows_rates)(job, &s, begin, end, T(row_affine));
-}
-
-/* Parts [begin, end) of apply_rates, with the sums of |x| of each unit over the rows
-   of a part, in turns of a few rows, which are then in a cache: first dropped from, for
-   generating the draws hides how long they take to come. */
-static void T(measured_rates)(const fd_job *job, int64_t begin, int64_t end) {
-    const int64_t units = job->units, rows = job->outer * job->shared * job->inner / units;
-    const int64_t few = most(4, SUMMED / units / 4 * 4);
-    const int each = T(scales_each)(job), in_place = job->x == job->out;
-    for (int64_t p = begin; p < end; p++) {
-        int64_t row = rows * p / job->parts, e = row * units;
-        const int64_t last = rows * (p + 1) / job->parts;
-        const fd_stream s = job_stream(job, e, DIGITS_PER_BLOCK);
-        REAL *sums = (REAL *)job->partial + p * units;
-        memset(sums, 0, (size_t)units * sizeof *sums);
-        while (row < last) {
-            const REAL *x = (const REAL *)job->x + row * units;
-            const int64_t n = least(few, last - row);
-            row += n;
-            if (in_place) T(add_magnitudes)(x, n, units, sums);
-            if (each && e % 64 == 0) e = T(each_rates)(job, &s, e, row * units);
-            if (!in_place) T(add_magnitudes)(x, n, units, sums);
-        }
-        T(apply_rates)(job, e, last * units);
-    }
-}
-
-/* out = the sums of all parts, units [begin, end). */
-static void T(add_parts)(const fd_job *job, int64_t begin, int64_t end) {
-    const REAL *partial = job->partial;
-    REAL *out = job->out;
-    memset(out + begin, 0, (size_t)(end - begin) * sizeof *out);
-    for (int64_t p = 0; p < job->parts; p++, partial += job->units)
-        for (int64_t j = begin; j < end; j++) out[j] += partial[j];
 }
 
 static void T(blend_rates)(const fd_job *job, int64_t begin, int64_t end) {
@@ -416,5 +370,4 @@ static void T(scaled_copy)(const fd_job *job, int64_t begin, int64_t end) {
     T(run_affine)(job, begin, end - begin, 1);
 }
 
-#undef ABS
 #undef T

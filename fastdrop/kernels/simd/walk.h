@@ -14,9 +14,6 @@
 /* Draws that are decided at once and kept in the first cache. */
 enum { TILE = 4096, TILE_WORDS = TILE / 64 + 3, RATE_TILE = 1024 };
 
-/* Elements that are dropped from and then summed while they are in a cache. */
-enum { SUMMED = 4096 };
-
 /* Neighbours with one draw, from which a loop over them pays for the branch. */
 enum { LONG_RUN = 128 };
 
