@@ -145,7 +145,7 @@ class AdaptiveDropout(Noise):
         elif not is_direct(known) or known.dtype != np.float64:  # from elsewhere
             self.state["importance"] = np.array(known, np.float64)
         # Before the noise, which may be written over x.
-        rows = x[: _enough(x.shape)].reshape(-1, x.shape[-1])
+        rows = x[:ROWS] if x.ndim == 2 else x[: _enough(x.shape)].reshape(-1, x.shape[-1])
         sums = np.empty(x.shape[-1], x.dtype)
         layer_kernels().magnitude_sums(rows, sums, get_num_threads())
         y = super().forward(x, training, out)
