@@ -83,7 +83,8 @@ class AdaptiveDropout(Noise):
 
     @property
     def current_rate(self) -> float | np.ndarray:
-        # Beside a kernel that empties the caches each line here takes a microsecond.
+        # Checked when it was set; a step of a training asks often, and calls take longer
+        # than the rates.
         rate = self._rate
         if type(rate) is not float:
             rate = self._check_one(super().current_rate)

@@ -175,8 +175,8 @@ def _in_threads(
 
 
 def _can_copy(stages: _Stages) -> bool:
-    """Whether copies of these layers can compute beside one another. What layers from
-    elsewhere keep between calls nobody knows."""
+    """Whether copies of these layers can compute beside one another: those of fastdrop write
+    to their own attributes and rooms alone; what layers from elsewhere keep nobody knows."""
     layers = [(layer, noisy) for _, between in stages for layer, _, noisy in between]
     return layer_kernels() is not numpy_layers and all(
         type(layer).__module__.startswith("fastdrop.")
