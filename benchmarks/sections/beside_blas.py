@@ -24,11 +24,12 @@ def measure(quick: bool, threads: int | None) -> list[dict]:
     if find_spec("torch") is not None:
         orders += [["torch", "fastdrop"], ["fastdrop", "torch"]]
     parts = [(backend, order) for order in orders for backend in fast_backends()]
+    parts.insert(0, (in_turn.COPY, []))
     rows = []
     for backend, order in progress(parts, "beside BLAS"):
         rows += fresh.call(in_turn.run, backend=backend, order=order, quick=quick, threads=threads)
     for row in rows:
-        if "matmul_seconds" in row:
+        if "matmul_seconds" in row and row["backend"] != in_turn.COPY:
             row.update(goals.beside_blas(row["backend"], row["size"]))
     if len(orders) > 1:
         alone = fresh.call(in_turn.run, backend="", order=["torch"], quick=quick, threads=threads)
