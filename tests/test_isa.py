@@ -9,7 +9,7 @@ from processes import run_code, run_python
 from fastdrop.kernels import cython_kernels
 
 HERE = Path(__file__).parent
-SETS = ("avx512", "avx2", "baseline")
+SETS = ("avx512", "avx2", "avx2-other", "baseline")
 
 each_set = pytest.mark.parametrize("isa", SETS)
 

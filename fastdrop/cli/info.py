@@ -22,7 +22,7 @@ def info(as_json: bool) -> None:
     Variables that change what is shown
         FASTDROP_BACKEND      cython, numba or reference
         FASTDROP_NUM_THREADS  the most threads that compute
-        FASTDROP_ISA          avx512, avx2 or baseline
+        FASTDROP_ISA          avx512, avx2, avx2-other or baseline
         FASTDROP_DATA         the folder with the data sets
     """
     from fastdrop.info import info as find

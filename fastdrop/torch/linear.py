@@ -110,7 +110,7 @@ def _kernels() -> Any:
         return None
     from fastdrop.kernels import cython_kernels
 
-    return kernels if cython_kernels.isa() == "avx2" else None
+    return kernels if cython_kernels.isa().startswith("avx2") else None
 
 
 def _mostly_zeros(x: Tensor) -> bool:

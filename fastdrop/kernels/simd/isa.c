@@ -5,24 +5,39 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#ifdef FASTDROP_X86
+#include <cpuid.h>
+#endif
+
 typedef struct {
     const char *name;
     const fd_kernels *kernels;
-    int runs;
+    int runs, multiplies;
 } isa;
+
+int fd_multiplies;
 
 extern const fd_kernels fd_kernels_baseline;
 #ifdef FASTDROP_X86
 extern const fd_kernels fd_kernels_avx2, fd_kernels_avx512;
+
+/* Whether vpmulld is one operation, as in AMD's processors since Zen 3. In Intel's it is
+   two; in Zen 2 it blocks the only multiplier for two cycles. */
+static int multiplies_at_once(void) {
+    unsigned a, b, c, d;
+    if (!__builtin_cpu_is("amd") || !__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    return (a >> 8 & 0xF) + (a >> 20 & 0xFF) >= 0x19;
+}
 #endif
 
 static const isa *isa_at(int i) {
     static isa all[] = {
 #ifdef FASTDROP_X86
-        {"avx512", &fd_kernels_avx512, 0},
-        {"avx2", &fd_kernels_avx2, 0},
+        {"avx512", &fd_kernels_avx512, 0, 0},
+        {"avx2", &fd_kernels_avx2, 0, 0},
+        {"avx2-other", &fd_kernels_avx2, 0, 0}, /* as for other processors, for tests */
 #endif
-        {"baseline", &fd_kernels_baseline, 1},
+        {"baseline", &fd_kernels_baseline, 1, 0},
     };
     const int count = (int)(sizeof all / sizeof all[0]);
 #ifdef FASTDROP_X86
@@ -31,6 +46,9 @@ static const isa *isa_at(int i) {
     all[0].runs = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     all[1].runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    all[1].multiplies = multiplies_at_once();
+    all[2].runs = all[1].runs;
+    all[2].multiplies = !all[1].multiplies;
 #endif
     for (int j = 0; j < count; j++)
         if (all[j].runs && i-- == 0) return &all[j];
@@ -44,7 +62,9 @@ const char *fd_isa_name(int i) {
 
 const fd_kernels *fd_isa_kernels(int i) {
     const isa *found = isa_at(i);
-    return found ? found->kernels : NULL;
+    if (!found) return NULL;
+    fd_multiplies = found->multiplies;
+    return found->kernels;
 }
 
 int64_t fd_cache_bytes(void) {

@@ -15,10 +15,10 @@
    scale64_each                the same with an a for each
    affine64, blend64           as in kernels/__init__.py
 
-   Philox wants 32x32->64 products, so a block's four words live in the low
-   halves of 64-bit lanes; what the high halves hold never matters, because the
-   multiply reads low halves only. Blocks are assigned to lanes so that an
-   in-lane unpack leaves the digits in natural order. */
+   Philox wants 32x32->64 products, of which a vector multiplies the low halves
+   of 64-bit lanes: with AVX-512 each word lives in such a half, and what the
+   other holds never matters; with AVX2 two words share a lane. Blocks are
+   assigned to lanes so that the digits come out in natural order. */
 #ifndef FASTDROP_LANES_H
 #define FASTDROP_LANES_H
 

@@ -4,9 +4,10 @@
 
 #include <immintrin.h>
 
-/* Sixteen draws a vector, in the order that in-lane unpacking to 32 bits makes
-   natural: draws 0-3 and 8-11, then 4-7 and 12-15. Digits have their highest
-   bit flipped, because 16-bit comparisons are signed. */
+/* Sixteen draws a vector, those of two blocks, in pairs: of one block those of its words
+   1 and 0 and of the other likewise, then of the other those of its words 3 and 2 and of
+   the one; so a shuffle within 128 bits gives 32 to each element in natural order. Digits
+   have their highest bit flipped, because 16-bit comparisons are signed. */
 typedef struct {
     __m256i part[4];
 } fd_digits;
@@ -15,14 +16,12 @@ typedef struct {
     __m256i dropped[4];
 } fd_keep;
 
-#define SIGNS UINT64_C(0x80008000)
-static const uint64_t wide_m0[4] = {PHILOX_M0, PHILOX_M0, PHILOX_M0, PHILOX_M0};
-static const uint64_t wide_m1[4] = {PHILOX_M1, PHILOX_M1, PHILOX_M1, PHILOX_M1};
+#define SIGNS 0x80008000u
 
 ALWAYS_INLINE fd_keep keep_of(uint64_t word) {
-    const __m256i bit = _mm256_setr_epi16(1, 2, 4, 8, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 4,
-                                          1 << 5, 1 << 6, 1 << 7, 1 << 12, 1 << 13, 1 << 14,
-                                          (int16_t)(1 << 15));
+    const __m256i bit = _mm256_setr_epi16(
+        1 << 2, 1 << 3, 1 << 0, 1 << 1, 1 << 10, 1 << 11, 1 << 8, 1 << 9, 1 << 14,
+        (int16_t)(1 << 15), 1 << 12, 1 << 13, 1 << 6, 1 << 7, 1 << 4, 1 << 5);
     fd_keep keep;
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) {
@@ -33,95 +32,185 @@ ALWAYS_INLINE fd_keep keep_of(uint64_t word) {
 }
 
 ALWAYS_INLINE uint64_t word_of(fd_keep keep) {
-    const __m256i natural = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i pairs = _mm256_setr_epi32(0, 5, 1, 4, 2, 7, 3, 6);
+    const __m256i lower_first = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
     uint64_t dropped = 0;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         __m256i bytes = _mm256_packs_epi16(keep.dropped[2 * h], keep.dropped[2 * h + 1]);
-        bytes = _mm256_permutevar8x32_epi32(bytes, natural);
+        bytes = _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(bytes, pairs), lower_first);
         dropped |= (uint64_t)(uint32_t)_mm256_movemask_epi8(bytes) << (32 * h);
     }
     return ~dropped;
 }
 
-enum { GROUP = 3, CHAINS = 3 };
+enum { GROUP = 3, CHAINS = 6 };
 
-/* One round of three chains, in place: x0 x1 x2 x3 come out as x1 x2 x3 x0.
-   Written out because a chain waits for its products, three side by side keep the
-   processor busy, and three need all registers but one: gcc's allocation of four
-   chains stores and reloads sixty times (Zen 3, 64 elements of dropout in the first
-   cache: 81 cycles by gcc, 63 so; all operations over four pipes are 47). */
-#define PRODUCTS(g)                                                                                \
-    "vpmuludq %[m0], %[a" g "], %[a" g "]\n\tvpmuludq %[m1], %[c" g "], %[c" g "]\n\t"
-#define KEYS(g)                                                                                    \
-    "vpxor %[k0], %[b" g "], %[b" g "]\n\tvpxor %[k1], %[d" g "], %[d" g "]\n\t"
-#define HIGH_WORDS(g)                                                                              \
-    "vpsrlq $32, %[c" g "], %[high]\n\tvpxor %[high], %[b" g "], %[b" g "]\n\t"                    \
-    "vpsrlq $32, %[a" g "], %[high]\n\tvpxor %[high], %[d" g "], %[d" g "]\n\t"
-#define STATE(g)                                                                                   \
-    [a##g] "+x"(x0[g]), [b##g] "+x"(x1[g]), [c##g] "+x"(x2[g]), [d##g] "+x"(x3[g])
+/* Four blocks, a chain, are two vectors, and a round is seven operations:
 
-ALWAYS_INLINE void philox_round(const fd_stream *s, int round, __m256i x0[CHAINS],
-                                __m256i x1[CHAINS], __m256i x2[CHAINS], __m256i x3[CHAINS]) {
-    __m256i high;
-    __asm__(PRODUCTS("0") PRODUCTS("1") PRODUCTS("2") KEYS("0") KEYS("1") KEYS("2")
-            HIGH_WORDS("0") HIGH_WORDS("1") HIGH_WORDS("2")
-            : STATE(0), STATE(1), STATE(2), [high] "=&x"(high)
-            : [m0] "m"(wide_m0), [m1] "m"(wide_m1), [k0] "m"(s->k0[round]),
-              [k1] "m"(s->k1[round]));
+   x  of each block the words 0 and 2, which are multiplied, in all eight lanes of 32 bits;
+   y  the words 1 and 3, where the round's new words 0 and 2 come to lie.
+
+   vpmuludq takes the even lanes of x and then, shifted down, the odd ones; one shuffle takes
+   the upper halves of these products, the lower halves are vpmulld of x. That shuffle moves
+   the words about. With the words of a block in the lanes 0 and 3, of the next in 1 and 2,
+   they are again in such lanes afterwards, after two rounds those where the lower halves
+   lie that they meet then, and after four all are where they were. (A word a 64-bit lane,
+   as with AVX-512, would take eight operations and twice the registers.) */
+ALWAYS_INLINE __m256i as_before(const int round, uint64_t for_word0, uint64_t for_word2) {
+    const __m256i both = _mm256_set1_epi64x((int64_t)(for_word0 | for_word2 << 32));
+    switch (round % 4) {
+    case 2: return _mm256_shuffle_epi32(both, 0x50);  /* words 0 0 2 2 of blocks 0 1 1 0 */
+    case 3: return _mm256_shuffle_epi32(both, 0x11);  /* 2 0 2 0 of 1 0 0 1 */
+    case 0: return _mm256_shuffle_epi32(both, 0x05);  /* 2 2 0 0 of 0 1 1 0 */
+    default: return _mm256_shuffle_epi32(both, 0x44); /* 0 2 0 2 of 1 0 0 1 */
+    }
 }
 
-/* 24 of the digits' blocks, 4 a vector. */
-ALWAYS_INLINE void philox_chains(const fd_stream *s, uint64_t block, __m256i digits[2 * CHAINS]) {
-    const __m256i m0 = _mm256_set1_epi64x(PHILOX_M0), m1 = _mm256_set1_epi64x(PHILOX_M1);
-    const __m256i lane = _mm256_set_epi64x(3, 2, 1, 0), signs = _mm256_set1_epi32((int)SIGNS);
-    __m256i x0[CHAINS], x1[CHAINS], x2[CHAINS], x3[CHAINS];
-#pragma GCC unroll 3
-    for (int g = 0; g < CHAINS; g++) {
-        __m256i counter = _mm256_set1_epi64x((int64_t)(block + 4 * (uint64_t)g));
-        __m256i p0 = _mm256_mul_epu32(_mm256_add_epi64(counter, lane), m0);
-        x2[g] = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), _mm256_set1_epi64x((int64_t)s->fold2));
-        __m256i p1 = _mm256_mul_epu32(x2[g], m1);
-        x0[g] = _mm256_xor_si256(_mm256_srli_epi64(p1, 32), _mm256_set1_epi64x((int64_t)s->fold0));
-        x1[g] = p1;
-        x2[g] = _mm256_xor_si256(p0, _mm256_set1_epi64x((int64_t)s->fold2b));
-        x3[g] = _mm256_set1_epi64x((int64_t)s->fold3);
+/* A row for each round: its keys, where the new words 0 and 2 come to lie, with what else
+   is the same for all blocks: in those of rounds 0 and 1 all that is, in that of round 2
+   word 3, in that of the last the flipped bits. Then what the words are multiplied by where
+   they lie before rounds 2, 3, 4, 5, and so on. */
+enum { MULTIPLIERS = PHILOX_ROUNDS };
+
+ALWAYS_INLINE void fill_rows(fd_stream *s) {
+    __m256i *rows = (__m256i *)s->rows;
+    rows[0] = _mm256_set1_epi64x((int64_t)s->fold2);
+    rows[1] = as_before(2, s->fold0, s->fold2b);
+#pragma GCC unroll 8
+    for (int round = 2; round < PHILOX_ROUNDS; round++) {
+        const uint64_t word3 = round == 2 ? s->fold3 : 0;
+        const uint64_t flipped = round == PHILOX_ROUNDS - 1 ? SIGNS : 0;
+        rows[round] = as_before(round + 1, s->k0[round] ^ flipped,
+                                s->k1[round] ^ word3 ^ flipped);
     }
-    philox_round(s, 2, x0, x1, x2, x3);
-    philox_round(s, 3, x1, x2, x3, x0);
-    philox_round(s, 4, x2, x3, x0, x1);
-    philox_round(s, 5, x3, x0, x1, x2);
-    philox_round(s, 6, x0, x1, x2, x3);
-    philox_round(s, 7, x1, x2, x3, x0);
-    philox_round(s, 8, x2, x3, x0, x1);
-    const __m256i k0 = _mm256_set1_epi64x((int64_t)(s->k0[PHILOX_ROUNDS - 1][0] ^ SIGNS));
-    const __m256i k1 = _mm256_set1_epi64x((int64_t)(s->k1[PHILOX_ROUNDS - 1][0] ^ SIGNS));
-#pragma GCC unroll 3
-    for (int g = 0; g < CHAINS; g++) {
-        /* The last round, x3 x0 x1 x2 by now. A product's halves are two words of a
-           block, the higher one first. */
-        __m256i p0 = _mm256_mul_epu32(x3[g], m0), p1 = _mm256_mul_epu32(x1[g], m1);
-        __m256i with01 = _mm256_blend_epi32(_mm256_xor_si256(x0[g], k0), signs, 0xAA);
-        __m256i with23 = _mm256_blend_epi32(_mm256_xor_si256(x2[g], k1), signs, 0xAA);
-        __m256i x01 = _mm256_xor_si256(_mm256_shuffle_epi32(p1, 0xB1), with01);
-        __m256i x23 = _mm256_xor_si256(_mm256_shuffle_epi32(p0, 0xB1), with23);
-        digits[2 * g] = _mm256_permute2x128_si256(x01, x23, 0x20);
-        digits[2 * g + 1] = _mm256_permute2x128_si256(x01, x23, 0x31);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) rows[MULTIPLIERS + k] = as_before(k + 2, PHILOX_M0, PHILOX_M1);
+}
+
+ALWAYS_INLINE __m256i row_of(const uint32_t row[8]) {
+    return _mm256_load_si256((const __m256i *)row);
+}
+
+ALWAYS_INLINE __m256i halves(__m256i p, __m256i q, const int chosen) {
+    return _mm256_castps_si256(
+        _mm256_shuffle_ps(_mm256_castsi256_ps(p), _mm256_castsi256_ps(q), chosen));
+}
+
+/* Rounds 0 and 1 of the blocks whose low words the 64-bit lanes hold. */
+ALWAYS_INLINE void first_rounds(const fd_stream *s, __m256i blocks, __m256i *x, __m256i *y) {
+    __m256i p0 = _mm256_mul_epu32(blocks, _mm256_set1_epi64x(PHILOX_M0));
+    __m256i x2 = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), row_of(s->rows[0]));
+    __m256i p1 = _mm256_mul_epu32(x2, _mm256_set1_epi64x(PHILOX_M1));
+    *x = _mm256_xor_si256(halves(p1, p0, 0x2D), row_of(s->rows[1]));
+    *y = _mm256_slli_epi64(p1, 32);
+}
+
+ALWAYS_INLINE void next_round(const fd_stream *s, const int round, __m256i *x, __m256i *y) {
+    const int at = (round - 2) % 4;
+    const __m256i even = row_of(s->rows[MULTIPLIERS + at]);
+    const __m256i odd = row_of(s->rows[MULTIPLIERS + (at % 2 ? at ^ 2 : at)]);
+    __m256i p = _mm256_mul_epu32(*x, even), q = _mm256_mul_epu32(_mm256_srli_epi64(*x, 32), odd);
+    __m256i with = _mm256_xor_si256(*y, row_of(s->rows[round]));
+    *y = _mm256_mullo_epi32(*x, even);
+    *x = _mm256_xor_si256(halves(q, p, 0xDD), with);
+}
+
+/* The digits of two blocks each, from the products as they are: their halves are words 0
+   and 1, or 2 and 3, of a block. */
+ALWAYS_INLINE void last_round(const fd_stream *s, __m256i x, __m256i y, __m256i digits[2]) {
+    const __m256i signs = _mm256_set1_epi32((int)SIGNS);
+    __m256i with = _mm256_xor_si256(y, row_of(s->rows[PHILOX_ROUNDS - 1]));
+    __m256i p = _mm256_mul_epu32(x, row_of(s->rows[MULTIPLIERS + 3]));
+    __m256i q = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), row_of(s->rows[MULTIPLIERS + 1]));
+    __m256i x01 = _mm256_xor_si256(q, _mm256_unpacklo_epi32(signs, with));
+    __m256i x23 = _mm256_xor_si256(p, _mm256_unpackhi_epi32(signs, with));
+    digits[0] = _mm256_permute2x128_si256(x01, x23, 0x20);
+    digits[1] = _mm256_permute2x128_si256(x01, x23, 0x31);
+}
+
+/* Rounds 2 to 8 of six chains: written out, because they need every register there is, and
+   gcc stores and reloads (Zen 3, 64 elements of dropout in the first cache: 52 cycles so;
+   its operations over four pipes are 40). The new y of a chain takes the place of the old
+   one of the chain before, the first one's a place that is free; after seven rounds each
+   is in its own again. */
+#define PRODUCTS(x, odd)                                                                           \
+    "vpmuludq %[even], %[" x "], %[" x "]\n\tvpmuludq %[" odd "], %[q], %[q]\n\t"
+#define NEW_X(x, y, row)                                                                           \
+    "vpxor 32*" row "(%[rows]), %[" y "], %[" y "]\n\t"                                            \
+    "vshufps $0xDD, %[" x "], %[q], %[" x "]\n\tvpxor %[" y "], %[" x "], %[" x "]\n\t"
+#define MULTIPLIED(x, y, to, odd, row)                                                             \
+    "vpsrlq $32, %[" x "], %[q]\n\tvpmulld %[even], %[" x "], %[" to "]\n\t"                       \
+    PRODUCTS(x, odd) NEW_X(x, y, row)
+/* For processors that take several operations for vpmulld. */
+#define SHUFFLED(x, y, to, odd, row)                                                               \
+    "vpsrlq $32, %[" x "], %[q]\n\t" PRODUCTS(x, odd)                                              \
+    "vshufps $0x88, %[" x "], %[q], %[" to "]\n\tvpshufd $0x72, %[" to "], %[" to "]\n\t"          \
+    NEW_X(x, y, row)
+#define ROUND(NEXT, odd, row, free, y0, y1, y2, y3, y4, y5)                                        \
+    NEXT("x0", y0, free, odd, row) NEXT("x1", y1, y0, odd, row) NEXT("x2", y2, y1, odd, row)       \
+    NEXT("x3", y3, y2, odd, row) NEXT("x4", y4, y3, odd, row) NEXT("x5", y5, y4, odd, row)
+#define LOAD(which, row) "vmovdqa 32*" row "(%[rows]), %[" which "]\n\t"
+#define ROUNDS_2_TO_8(NEXT)                                                                        \
+    LOAD("even", "10") ROUND(NEXT, "even", "2", "z", "y0", "y1", "y2", "y3", "y4", "y5")           \
+    LOAD("even", "11") LOAD("odd", "13")                                                           \
+    ROUND(NEXT, "odd", "3", "y5", "z", "y0", "y1", "y2", "y3", "y4")                               \
+    LOAD("even", "12") ROUND(NEXT, "even", "4", "y4", "y5", "z", "y0", "y1", "y2", "y3")           \
+    LOAD("even", "13") LOAD("odd", "11")                                                           \
+    ROUND(NEXT, "odd", "5", "y3", "y4", "y5", "z", "y0", "y1", "y2")                               \
+    LOAD("even", "10") ROUND(NEXT, "even", "6", "y2", "y3", "y4", "y5", "z", "y0", "y1")           \
+    LOAD("even", "11") LOAD("odd", "13")                                                           \
+    ROUND(NEXT, "odd", "7", "y1", "y2", "y3", "y4", "y5", "z", "y0")                               \
+    LOAD("even", "12") ROUND(NEXT, "even", "8", "y0", "y1", "y2", "y3", "y4", "y5", "z")
+#define CHAIN(g) [x##g] "+x"(x[g]), [y##g] "+x"(y[g])
+#define MIDDLE_ROUNDS(NEXT)                                                                        \
+    __asm__(ROUNDS_2_TO_8(NEXT)                                                                    \
+            : CHAIN(0), CHAIN(1), CHAIN(2), CHAIN(3), CHAIN(4), CHAIN(5), [z] "=&x"(z),            \
+              [q] "=&x"(q), [even] "=&x"(even), [odd] "=&x"(odd)                                   \
+            : [rows] "r"(s->rows), "m"(s->rows))
+
+ALWAYS_INLINE void middle_rounds(const fd_stream *s, __m256i x[CHAINS], __m256i y[CHAINS]) {
+    __m256i z, q, even, odd;
+    if (fd_multiplies)
+        MIDDLE_ROUNDS(MULTIPLIED);
+    else
+        MIDDLE_ROUNDS(SHUFFLED);
+}
+
+/* The digits of 4 blocks a chain, of 2 or 6 chains. */
+ALWAYS_INLINE void philox_chains(const fd_stream *s, uint64_t block, __m256i *digits,
+                                 const int chains) {
+    const __m256i first = _mm256_set1_epi64x((int64_t)block);
+    __m256i x[CHAINS], y[CHAINS];
+#pragma GCC unroll 6
+    for (int g = 0; g < chains; g++) {
+        __m256i lanes = _mm256_setr_epi64x(4 * g, 4 * g + 1, 4 * g + 2, 4 * g + 3);
+        first_rounds(s, _mm256_add_epi64(first, lanes), x + g, y + g);
     }
+    if (chains == CHAINS) {
+        middle_rounds(s, x, y);
+    } else {
+#pragma GCC unroll 8
+        for (int round = 2; round < PHILOX_ROUNDS - 1; round++)
+            for (int g = 0; g < chains; g++) next_round(s, round, x + g, y + g);
+    }
+#pragma GCC unroll 6
+    for (int g = 0; g < chains; g++) last_round(s, x[g], y[g], digits + 2 * g);
 }
 
 ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *digits,
                                  const int n) {
-    __m256i parts[4 * CHAINS];
-    philox_chains(s, block, parts);
-    if (n > 1) philox_chains(s, block + 4 * CHAINS, parts + 2 * CHAINS);
+    __m256i parts[2 * CHAINS];
+    philox_chains(s, block, parts, 2 * n);
 #pragma GCC unroll 16
     for (int q = 0; q < 4 * n; q++) digits[q / 4].part[q % 4] = parts[q];
 }
 
 ALWAYS_INLINE void store_digits(const fd_digits *digits, uint16_t out[64]) {
     for (int q = 0; q < 4; q++) {
-        __m256i natural = _mm256_permute4x64_epi64(digits->part[q], 0xD8);
+        __m256i natural = _mm256_permutevar8x32_epi32(
+            digits->part[q], _mm256_setr_epi32(1, 0, 7, 6, 3, 2, 5, 4));
         _mm256_storeu_si256((__m256i *)(out + 16 * q),
                             _mm256_xor_si256(natural, _mm256_set1_epi32((int)SIGNS)));
     }
@@ -148,9 +237,10 @@ ALWAYS_INLINE fd_keep compare(fd_digits digits, uint32_t high) {
 ALWAYS_INLINE void order_highs(const uint16_t *highs, uint16_t ordered[64]) {
     for (int q = 0; q < 4; q++) {
         __m256i natural = _mm256_loadu_si256((const __m256i *)(highs + 16 * q));
+        __m256i parts = _mm256_permutevar8x32_epi32(natural,
+                                                    _mm256_setr_epi32(1, 0, 5, 4, 7, 6, 3, 2));
         _mm256_storeu_si256((__m256i *)(ordered + 16 * q),
-                            _mm256_xor_si256(_mm256_permute4x64_epi64(natural, 0xD8),
-                                             _mm256_set1_epi32((int)SIGNS)));
+                            _mm256_xor_si256(parts, _mm256_set1_epi32((int)SIGNS)));
     }
 }
 
@@ -176,9 +266,14 @@ ALWAYS_INLINE fd_keep compare_each(fd_digits digits, const uint16_t *ordered) {
 
 /* Lanes of all ones for the elements dropped from the j-th on. */
 ALWAYS_INLINE __m256 lanes8(const fd_keep *keep, int j) {
-    __m256i part = keep->dropped[j / 16];
-    return _mm256_castsi256_ps(j % 16 ? _mm256_unpackhi_epi16(part, part)
-                                      : _mm256_unpacklo_epi16(part, part));
+#define TWICE(k) 2 * (k), 2 * (k) + 1, 2 * (k), 2 * (k) + 1
+    const __m256i first = _mm256_setr_epi8(TWICE(2), TWICE(3), TWICE(0), TWICE(1), TWICE(6),
+                                           TWICE(7), TWICE(4), TWICE(5));
+    const __m256i second = _mm256_setr_epi8(TWICE(6), TWICE(7), TWICE(4), TWICE(5), TWICE(2),
+                                            TWICE(3), TWICE(0), TWICE(1));
+#undef TWICE
+    return _mm256_castsi256_ps(
+        _mm256_shuffle_epi8(keep->dropped[j / 16], j % 16 ? second : first));
 }
 
 ALWAYS_INLINE __m256d lanes4(const fd_keep *keep, int j) {

@@ -56,10 +56,10 @@ ALWAYS_INLINE void philox_digits(const fd_stream *s, uint64_t block, fd_digits *
             __m512i p0 = _mm512_mul_epu32(x0[g], m0), p1 = _mm512_mul_epu32(x2[g], m1);
             /* 0x96 is the three-way xor. */
             x0[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), x1[g],
-                                              _mm512_set1_epi64((int64_t)s->k0[round][0]), 0x96);
+                                              _mm512_set1_epi64((int64_t)s->k0[round]), 0x96);
             x1[g] = p1;
             x2[g] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), x3[g],
-                                              _mm512_set1_epi64((int64_t)s->k1[round][0]), 0x96);
+                                              _mm512_set1_epi64((int64_t)s->k1[round]), 0x96);
             x3[g] = p0;
         }
     }

@@ -44,9 +44,13 @@ typedef struct {
 } fd_kernels;
 
 /* The instruction sets that were built and that this processor has, the best
-   first: name and kernels of the i-th, or NULL behind the last. */
+   first: name of the i-th, and its kernels, to be used from now on, or NULL
+   behind the last. */
 const char *fd_isa_name(int i);
 const fd_kernels *fd_isa_kernels(int i);
+
+/* Whether AVX2's kernels multiply by vpmulld, too, or shuffle instead. */
+extern int fd_multiplies;
 
 /* Bytes of the processor's last cache, or a guess. */
 int64_t fd_cache_bytes(void);

@@ -179,6 +179,7 @@ ALWAYS_INLINE void select_each(const fd_job *job, const fd_stream *s, int64_t e,
                 select(job, e, 64, compare(digits[g], job->threshold >> 16));
         }
     }
+    if (n <= 0) return;
     uint64_t words[GROUP + 1];
     words[0] = keep_word(s, block, job->threshold);
     for (; n >= 64 * GROUP; n -= 64 * GROUP) {
