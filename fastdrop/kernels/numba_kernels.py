@@ -46,8 +46,6 @@ _LANES = 32
 _TILE_SIZE = 2 * _TILE + _LANES  # a tile begins and ends with whole rows
 
 
-# Blocks of the stream in a vector, one a 64-bit lane, and vectors that are computed
-# in step since one would wait for itself: as many as the registers hold.
 def _is_wide() -> bool:
     """Whether the processor that Numba compiles for has AVX-512, as far as can be known."""
     try:
@@ -57,16 +55,22 @@ def _is_wide() -> bool:
         return False
 
 
+# Blocks of the stream in a vector, and vectors that are computed in step since one would
+# wait for itself: as many as the registers hold.
 _IS_WIDE = _is_wide()
-_BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 2)
+_BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 4)
 _GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
+
+# Whether products of 32 bits are one operation, as Zen 3's are, and not Zen 2's or Intel's.
+_MULTIPLIES = (numba.config.CPU_NAME or binding.get_host_cpu_name()) == "znver3"
 
 # A schedule, what the blocks of a stream share, is an array of rows a vector long, for
 # instructions that take them from memory: the keys of each round; those of the last
 # one with the highest bit of each digit flipped; and the first two rounds as far as
 # they do not depend on a block's low word. The block's high word for which these
 # last rows were computed stands behind them.
-_FLIPPED_KEYS, _FOLDS = 2 * PHILOX_ROUNDS, 2 * PHILOX_ROUNDS + 2
+_KEY_ROWS = 2 if _IS_WIDE else 1
+_FLIPPED_KEYS, _FOLDS = _KEY_ROWS * PHILOX_ROUNDS, _KEY_ROWS * (PHILOX_ROUNDS + 1)
 _FOLDED_HIGH = (_FOLDS + 4) * _BLOCKS
 _SIGNS, _SIGN = np.uint64(0x8000800080008000), np.uint64(0x8000)
 _NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -115,13 +119,21 @@ def _schedule(key):
     schedule = np.empty(_FOLDED_HIGH + 1, np.uint64)
     k0, k1 = key & _LOW, key >> _HALF
     for r in range(PHILOX_ROUNDS):
-        _set_row(schedule, 2 * r, k0)
-        _set_row(schedule, 2 * r + 1, k1)
-        _set_row(schedule, _FLIPPED_KEYS, k0 ^ _SIGNS)
-        _set_row(schedule, _FLIPPED_KEYS + 1, k1 ^ _SIGNS)
+        _set_keys(schedule, _KEY_ROWS * r, r, k0, k1)
+        _set_keys(schedule, _FLIPPED_KEYS, r, k0 ^ _SIGNS, k1 ^ _SIGNS)
         k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
     schedule[_FOLDED_HIGH] = _NOTHING
     return schedule
+
+
+@_jit
+def _set_keys(schedule, row, r, k0, k1):
+    """A round's keys: a row for each word that it makes, or one for both."""
+    if _IS_WIDE:
+        _set_row(schedule, row, k0)
+        _set_row(schedule, row + 1, k1)
+    else:
+        _set_pairs(schedule, row, r + 1, k0, k1)
 
 
 @_jit
@@ -131,16 +143,40 @@ def _set_row(schedule, row, value):
 
 
 @_jit
-def _folded_groups(schedule, stream, block, groups):
+def _set_pairs(schedule, row, r, word0, word2):
+    """A row of what belongs to words 0 and 2 where they lie before round `r`; see `_LANES_OF`."""
+    word0, word2 = word0 & _LOW, word2 & _LOW
+    if r % 2 == 0:
+        first, second = word0 << _HALF | word0, word2 << _HALF | word2
+        if r % 4 == 0:
+            first, second = second, first
+    else:
+        first = word0 << _HALF | word2 if r % 4 == 3 else word2 << _HALF | word0
+        second = first
+    for lane in range(0, _BLOCKS, 2):
+        schedule[row * _BLOCKS + lane] = first
+        schedule[row * _BLOCKS + lane + 1] = second
+
+
+@_jit
+def _folded_groups(schedule, key, stream, block, groups):
     """How many groups from a block on have its high word, which the schedule then holds."""
     high = block >> _HALF
     if schedule[_FOLDED_HIGH] != high:
+        k0, k1 = key & _LOW, key >> _HALF
         p1 = _M1 * (stream & _LOW)
-        p0 = _M0 * (p1 >> _HALF ^ high ^ schedule[0])
-        _set_row(schedule, _FOLDS, stream >> _HALF ^ schedule[_BLOCKS])
-        _set_row(schedule, _FOLDS + 1, p1 & _LOW ^ schedule[2 * _BLOCKS])
-        _set_row(schedule, _FOLDS + 2, p0 >> _HALF ^ schedule[3 * _BLOCKS])
-        _set_row(schedule, _FOLDS + 3, p0 & _LOW)
+        p0 = _M0 * (p1 >> _HALF ^ high ^ k0)
+        fold2 = stream >> _HALF ^ k1
+        k0, k1 = (k0 + _I0) & _LOW, (k1 + _I1) & _LOW
+        fold0, fold2b, word3 = p1 & _LOW ^ k0, p0 >> _HALF ^ k1, p0 & _LOW
+        _set_row(schedule, _FOLDS, fold2)
+        if _IS_WIDE:
+            _set_row(schedule, _FOLDS + 1, fold0)
+            _set_row(schedule, _FOLDS + 2, fold2b)
+            _set_row(schedule, _FOLDS + 3, word3)
+        else:
+            _set_pairs(schedule, _FOLDS + 1, 2, fold0, fold2b)
+            _set_pairs(schedule, 2, 3, (k0 + _I0) & _LOW, (k1 + _I1) & _LOW ^ word3)
         schedule[_FOLDED_HIGH] = high
     return min(groups, np.intp((_LOW - (block & _LOW) + np.uint64(1)) // np.uint64(_GROUP)))
 
@@ -166,20 +202,31 @@ def _vector(context, builder, array_type, array, index, count):
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
-def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
-    """The digits of a group, as vectors of 16-bit lanes in the order of `_ORDER`.
+def _emit_row(context, builder, schedule_type, schedule, k):
+    index = ir.IntType(64)(k * _BLOCKS)
+    place = _vector(context, builder, schedule_type, schedule, index, _BLOCKS)
+    return builder.load(place, align=8)
 
-    Of each 64-bit lane the high half is what the multiplication ignores, so that it
-    is never cleared, and a round is two vpmuludq, two vpsrlq and four vpxor (two
-    vpternlogq with AVX-512).
+
+def _emit_digits(*args, flipped):
+    """The digits of a group, as vectors of 16-bit lanes in the order of `_ORDER`."""
+    builder = args[1]
+    for part in (_emit_wide if _IS_WIDE else _emit_packed)(*args, flipped):
+        yield builder.bitcast(part, ir.VectorType(ir.IntType(16), 4 * _BLOCKS))
+
+
+def _emit_wide(context, builder, schedule_type, schedule, block, flipped):
+    """The words of a group, as vectors.
+
+    A word stands in a 64-bit lane, of which the high half is what the multiplication
+    ignores, so that it is never cleared: a round of AVX-512 is two vpmuludq, two vpsrlq
+    and two vpternlogq.
     """
     low, half = _splat(builder, 0xFFFFFFFF, _BLOCKS), _splat(builder, 32, _BLOCKS)
     m0, m1 = (_splat(builder, m, _BLOCKS) for m in PHILOX_MULTIPLIERS)
 
     def row(k):
-        index = ir.IntType(64)(k * _BLOCKS)
-        place = _vector(context, builder, schedule_type, schedule, index, _BLOCKS)
-        return builder.load(place, align=8)
+        return _emit_row(context, builder, schedule_type, schedule, k)
 
     def product(x, m):
         return builder.mul(builder.and_(x, low), m)
@@ -205,7 +252,6 @@ def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
     last = _FLIPPED_KEYS if flipped else 2 * PHILOX_ROUNDS - 2
     k0, k1 = row(last), row(last + 1)
     halves = ir.VectorType(ir.IntType(32), 2 * _BLOCKS)
-    digits = ir.VectorType(ir.IntType(16), 4 * _BLOCKS)
 
     def last_words(p, x, k):
         """The two words of a block that a product gives, the higher half first."""
@@ -217,7 +263,66 @@ def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
         p0, p1 = product(x0, m0), product(x2, m1)
         x01, x23 = last_words(p1, x1, k0), last_words(p0, x3, k1)
         for pairs in _PAIRS:
-            yield builder.bitcast(_shuffle(builder, x01, x23, pairs), digits)
+            yield _shuffle(builder, x01, x23, pairs)
+
+
+def _emit_packed(context, builder, schedule_type, schedule, block, flipped):
+    """As `_emit_wide` for vectors of 256 bits: a round is seven operations.
+
+    Words 0 and 2 of four blocks fill the eight lanes of a vector, where `_LANES_OF` has
+    them; lanes in which they meet words 1 and 3, the lower halves of the products before.
+    """
+    words, wide = (ir.VectorType(ir.IntType(bits), 256 // bits) for bits in (32, 64))
+    half = _splat(builder, 32, _BLOCKS)
+
+    def row(k):
+        return builder.bitcast(_emit_row(context, builder, schedule_type, schedule, k), words)
+
+    def multipliers(lanes):
+        return ir.Constant(words, [PHILOX_MULTIPLIERS[word // 2] for word in lanes] * 2)
+
+    def product(x, m):
+        """Of the even lanes."""
+        low = _splat(builder, 0xFFFFFFFF, _BLOCKS)
+        x, m = (builder.and_(builder.bitcast(value, wide), low) for value in (x, m))
+        return builder.bitcast(builder.mul(x, m), words)
+
+    def shifted(x, shift):
+        return builder.bitcast(shift(builder.bitcast(x, wide), half), words)
+
+    def products(x, r):
+        lanes = _LANES_OF[r % 4]
+        odd = multipliers([lanes[1], lanes[1], lanes[3], lanes[3]])
+        return product(x, multipliers(lanes)), product(shifted(x, builder.lshr), odd)
+
+    def lower_halves(x, p, q, r):
+        if _MULTIPLIES:
+            return builder.mul(x, multipliers(_LANES_OF[r % 4]))
+        return _shuffle(builder, p, q, [0, 8, 2, 10, 4, 12, 6, 14])
+
+    m0, m1 = (ir.Constant(words, [m] * 8) for m in PHILOX_MULTIPLIERS)
+    chains = []
+    for chain in range(_CHAINS):
+        lanes = ir.Constant(wide, [chain * _BLOCKS + lane for lane in range(_BLOCKS)])
+        p0 = product(builder.add(_splat(builder, block, _BLOCKS), lanes), m0)
+        p1 = product(builder.xor(shifted(p0, builder.lshr), row(_FOLDS)), m1)
+        x = _shuffle(builder, p1, p0, [1, 3, 10, 8, 5, 7, 14, 12])
+        chains.append((builder.xor(x, row(_FOLDS + 1)), shifted(p1, builder.shl)))
+    for r in range(2, PHILOX_ROUNDS - 1):
+        for chain, (x, y) in enumerate(chains):
+            p, q = products(x, r)
+            upper = _shuffle(builder, q, p, [1, 3, 9, 11, 5, 7, 13, 15])
+            new = builder.xor(upper, builder.xor(y, row(r)))
+            chains[chain] = new, lower_halves(x, p, q, r)
+    signs = ir.Constant(words, [int(_SIGNS & _LOW) if flipped else 0] * 8)
+    for x, y in chains:
+        p, q = products(x, PHILOX_ROUNDS - 1)
+        y = builder.xor(y, row(_FLIPPED_KEYS if flipped else PHILOX_ROUNDS - 1))
+        x01 = builder.xor(q, _shuffle(builder, signs, y, [0, 8, 1, 9, 4, 12, 5, 13]))
+        x23 = builder.xor(p, _shuffle(builder, signs, y, [2, 10, 3, 11, 6, 14, 7, 15]))
+        for first in (0, 4):
+            lanes = range(first, first + 4)
+            yield _shuffle(builder, x01, x23, [*lanes, *(8 + lane for lane in lanes)])
 
 
 if _IS_WIDE:
@@ -226,10 +331,13 @@ if _IS_WIDE:
     _PAIRS: tuple[tuple[int, ...], ...] = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
     _ORDER: tuple[int, ...] = tuple(range(32))
 else:
-    # Digits in an order that unpacking them in each 128 bits makes natural.
-    _BLOCK_OF_LANE = (0, 1, 2, 3)
-    _PAIRS = ((0, 1, 4, 5), (2, 3, 6, 7))
-    _ORDER = (0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15)  # its own inverse
+    # Of each vector's sixteen digits, which shuffles in each 128 bits make natural.
+    _ORDER = (2, 3, 0, 1, 14, 15, 12, 13, 6, 7, 4, 5, 10, 11, 8, 9)
+
+# Whether lanes of a packed vector hold words 0 or 2 before a round, those of one block the
+# first and the last lane of four. A shuffle of the products' upper halves takes them from
+# one row of these to the next, for a round of which the number has the next rest by 4.
+_LANES_OF = {2: (0, 0, 2, 2), 3: (2, 0, 2, 0), 0: (2, 2, 0, 0), 1: (0, 2, 0, 2)}
 
 
 @contextmanager
@@ -347,14 +455,14 @@ def _compare_group(typingctx, out, begin, schedule, block, high, must_settle):
 
 if numba.config.DISABLE_JIT:
 
-    def _folded_groups(schedule, stream, block, groups):
+    def _folded_groups(schedule, key, stream, block, groups):
         return 0
 
 
 @_jit
 def _generate(words, groups, schedule, key, stream, block):
     """Fill `words` with a stream from a block on, in groups of blocks."""
-    folded = _folded_groups(schedule, stream, block, groups)
+    folded = _folded_groups(schedule, key, stream, block, groups)
     for group in range(folded):
         _fill_group(words, 2 * _GROUP * group, schedule, block + np.uint64(_GROUP * group))
     for j in range(_GROUP * folded, _GROUP * groups):
@@ -694,7 +802,7 @@ def _direct_groups(schedule, place, thresholds, begin, end):
     if place[1] > 1 or first % np.uint64(8) != 0 or thresholds.size > 1 or thresholds[0] > _LOW:
         return 0
     groups = (end - begin) // (8 * _GROUP)
-    return _folded_groups(schedule, place[4], first >> np.uint64(3), groups)
+    return _folded_groups(schedule, place[3], place[4], first >> np.uint64(3), groups)
 
 
 @_jit
