@@ -52,6 +52,10 @@ int main(void) {
 class BuildKernels(build_ext):
     """Builds what the compiler at hand can build, the core once per ISA."""
 
+    def initialize_options(self):
+        super().initialize_options()
+        self.parallel = os.cpu_count()  # extensions side by side
+
     def build_extensions(self):
         if not POSIX_64_BIT or not self.compiles("int main(void) { return 0; }"):
             what = "no C compiler" if POSIX_64_BIT else "no POSIX threads and 64-bit words here"

@@ -56,3 +56,29 @@ def test_unknown_set(isa):
     assert said.startswith("imported")
     rule = f"FASTDROP_ISA must be one of {', '.join(cython_kernels.ISAS)} on this processor"
     assert f"{rule}, got {isa!r}" in said
+
+
+def test_numba_for_another_processor():
+    """Where 32-bit products are slow, Numba's kernels shuffle instead: the same masks."""
+    if "avx2" not in cython_kernels.ISAS:
+        pytest.skip("this processor has no AVX2")
+    code = """if True:
+        import numpy as np
+        from fastdrop.kernels import numba_kernels as fast, reference
+        assert not fast._MULTIPLIES and not fast._IS_WIDE
+        x = np.arange(1, 1500, dtype=np.float32)
+        for threshold in (1 << 31, 123456789):
+            for offset in (0, 3, (1 << 35) - 800):
+                place, found = (1, 1, x.size, 7 << 40 | 5, 1 << 33 | 9, offset), []
+                for kernels in (fast, reference):
+                    out = np.empty_like(x)
+                    kernels.apply(x, out, *place, threshold, 2.0, -0.0, 0.0, 1)
+                    found.append(out)
+                assert np.array_equal(*found), (threshold, offset)
+        found = [np.empty(1500, np.float64) for _ in range(2)]
+        fast.uniforms(found[0], 5, 6, 7, 1)
+        reference.uniforms(found[1], 5, 6, 7, 1)
+        assert np.array_equal(*found)
+        print("equal")
+    """
+    assert run_code(code, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="+avx2,+fma") == "equal"

@@ -181,7 +181,8 @@ def test_datasize_halves_what_there_is():
         assert "does not help" in run.findings[0]
 
 
-def test_sentences_of_a_part_have_the_words_of_that_part():
+def test_sentences_of_a_part_have_the_words_of_that_part(monkeypatch):
+    monkeypatch.delenv("FASTDROP_DATA", raising=False)  # the reviews that come with the package
     run = datasize((10, 180), data="reviews", model="text", epochs=1, seeds=1, rate=0.2)
     assert [arm.x for arm in run.arms] == [10, 10, 180, 180]
     # Words that occur once are unknown ones, also where sentences are repeated.

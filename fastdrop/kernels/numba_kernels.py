@@ -208,10 +208,10 @@ def _emit_row(context, builder, schedule_type, schedule, k):
     return builder.load(place, align=8)
 
 
-def _emit_digits(*args, flipped):
+def _emit_digits(context, builder, schedule_type, schedule, block, flipped):
     """The digits of a group, as vectors of 16-bit lanes in the order of `_ORDER`."""
-    builder = args[1]
-    for part in (_emit_wide if _IS_WIDE else _emit_packed)(*args, flipped):
+    emit = _emit_wide if _IS_WIDE else _emit_packed
+    for part in emit(context, builder, schedule_type, schedule, block, flipped):
         yield builder.bitcast(part, ir.VectorType(ir.IntType(16), 4 * _BLOCKS))
 
 
@@ -266,11 +266,19 @@ def _emit_wide(context, builder, schedule_type, schedule, block, flipped):
             yield _shuffle(builder, x01, x23, pairs)
 
 
+# Which words the lanes of a packed vector hold before a round, by the number of the round
+# modulo 4: those of one block in the outer two of four lanes and of another in the inner
+# two, or the other way round. A shuffle of the products' upper halves takes them from one
+# row of these to the next.
+_LANES_OF = {2: (0, 0, 2, 2), 3: (2, 0, 2, 0), 0: (2, 2, 0, 0), 1: (0, 2, 0, 2)}
+
+
 def _emit_packed(context, builder, schedule_type, schedule, block, flipped):
     """As `_emit_wide` for vectors of 256 bits: a round is seven operations.
 
-    Words 0 and 2 of four blocks fill the eight lanes of a vector, where `_LANES_OF` has
-    them; lanes in which they meet words 1 and 3, the lower halves of the products before.
+    Words 0 and 2 of four blocks, x, fill the eight lanes of a vector as `_LANES_OF` says;
+    words 1 and 3, y, the lower halves of the products before, lie where the new words 0
+    and 2 come to lie that are made with them.
     """
     words, wide = (ir.VectorType(ir.IntType(bits), 256 // bits) for bits in (32, 64))
     half = _splat(builder, 32, _BLOCKS)
@@ -333,11 +341,6 @@ if _IS_WIDE:
 else:
     # Of each vector's sixteen digits, which shuffles in each 128 bits make natural.
     _ORDER = (2, 3, 0, 1, 14, 15, 12, 13, 6, 7, 4, 5, 10, 11, 8, 9)
-
-# Whether lanes of a packed vector hold words 0 or 2 before a round, those of one block the
-# first and the last lane of four. A shuffle of the products' upper halves takes them from
-# one row of these to the next, for a round of which the number has the next rest by 4.
-_LANES_OF = {2: (0, 0, 2, 2), 3: (2, 0, 2, 0), 0: (2, 2, 0, 0), 1: (0, 2, 0, 2)}
 
 
 @contextmanager
