@@ -62,13 +62,15 @@ _BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 4)
 _GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
 
 # Whether products of 32 bits are one operation, as Zen 3's are, and not Zen 2's or Intel's.
-_MULTIPLIES = (numba.config.CPU_NAME or binding.get_host_cpu_name()) == "znver3"
+_CPU = numba.config.CPU_NAME or binding.get_host_cpu_name()
+_MULTIPLIES = _CPU in ("znver3", "znver4", "znver5")
 
 # A schedule, what the blocks of a stream share, is an array of rows a vector long, for
 # instructions that take them from memory: the keys of each round; those of the last
 # one with the highest bit of each digit flipped; and the first two rounds as far as
 # they do not depend on a block's low word. The block's high word for which these
-# last rows were computed stands behind them.
+# last rows were computed stands behind them; of packed vectors, round 2's keys have
+# something of it, too.
 _KEY_ROWS = 2 if _IS_WIDE else 1
 _FLIPPED_KEYS, _FOLDS = _KEY_ROWS * PHILOX_ROUNDS, _KEY_ROWS * (PHILOX_ROUNDS + 1)
 _FOLDED_HIGH = (_FOLDS + 4) * _BLOCKS
@@ -339,7 +341,7 @@ if _IS_WIDE:
     _PAIRS: tuple[tuple[int, ...], ...] = ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
     _ORDER: tuple[int, ...] = tuple(range(32))
 else:
-    # Of each vector's sixteen digits, which shuffles in each 128 bits make natural.
+    # Within 128 bits once the digits are doubled, so that their shuffle is one operation.
     _ORDER = (2, 3, 0, 1, 14, 15, 12, 13, 6, 7, 4, 5, 10, 11, 8, 9)
 
 

@@ -1,5 +1,6 @@
 /* Which builds of the kernels this processor can run. The set-up script
-   defines FASTDROP_X86 where it builds the three of them. */
+   defines FASTDROP_X86 where it builds the three of them; that for AVX2 has
+   two ways to multiply. */
 #include "masks.h"
 
 #include <stddef.h>

@@ -4,6 +4,7 @@
    Each lanes_*.h has the types fd_digits (of 64 draws) and fd_keep (their keep
    bits), how many times 64 draws are best decided at once (GROUP), and
 
+   arrange                     what a stream's blocks share, as the next takes it
    philox_digits               the digits of n times 64 draws
    store_digits                those of 64, to memory in natural order
    any_ties, compare           digits against the threshold's

@@ -74,7 +74,7 @@ ALWAYS_INLINE __m256i as_before(const int round, uint64_t for_word0, uint64_t fo
    they lie before rounds 2, 3, 4, 5, and so on. */
 enum { MULTIPLIERS = PHILOX_ROUNDS };
 
-ALWAYS_INLINE void fill_rows(fd_stream *s) {
+ALWAYS_INLINE void arrange(fd_stream *s) {
     __m256i *rows = (__m256i *)s->rows;
     rows[0] = _mm256_set1_epi64x((int64_t)s->fold2);
     rows[1] = as_before(2, s->fold0, s->fold2b);
@@ -93,17 +93,15 @@ ALWAYS_INLINE __m256i row_of(const uint32_t row[8]) {
     return _mm256_load_si256((const __m256i *)row);
 }
 
-ALWAYS_INLINE __m256i halves(__m256i p, __m256i q, const int chosen) {
-    return _mm256_castps_si256(
-        _mm256_shuffle_ps(_mm256_castsi256_ps(p), _mm256_castsi256_ps(q), chosen));
-}
+#define HALVES(p, q, chosen)                                                                       \
+    _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(p), _mm256_castsi256_ps(q), chosen))
 
 /* Rounds 0 and 1 of the blocks whose low words the 64-bit lanes hold. */
 ALWAYS_INLINE void first_rounds(const fd_stream *s, __m256i blocks, __m256i *x, __m256i *y) {
     __m256i p0 = _mm256_mul_epu32(blocks, _mm256_set1_epi64x(PHILOX_M0));
     __m256i x2 = _mm256_xor_si256(_mm256_srli_epi64(p0, 32), row_of(s->rows[0]));
     __m256i p1 = _mm256_mul_epu32(x2, _mm256_set1_epi64x(PHILOX_M1));
-    *x = _mm256_xor_si256(halves(p1, p0, 0x2D), row_of(s->rows[1]));
+    *x = _mm256_xor_si256(HALVES(p1, p0, 0x2D), row_of(s->rows[1]));
     *y = _mm256_slli_epi64(p1, 32);
 }
 
@@ -113,8 +111,9 @@ ALWAYS_INLINE void next_round(const fd_stream *s, const int round, __m256i *x, _
     const __m256i odd = row_of(s->rows[MULTIPLIERS + (at % 2 ? at ^ 2 : at)]);
     __m256i p = _mm256_mul_epu32(*x, even), q = _mm256_mul_epu32(_mm256_srli_epi64(*x, 32), odd);
     __m256i with = _mm256_xor_si256(*y, row_of(s->rows[round]));
-    *y = _mm256_mullo_epi32(*x, even);
-    *x = _mm256_xor_si256(halves(q, p, 0xDD), with);
+    *y = fd_multiplies ? _mm256_mullo_epi32(*x, even)
+                       : _mm256_shuffle_epi32(HALVES(q, p, 0x88), 0x72);
+    *x = _mm256_xor_si256(HALVES(q, p, 0xDD), with);
 }
 
 /* The digits of two blocks each, from the products as they are: their halves are words 0
@@ -164,11 +163,14 @@ ALWAYS_INLINE void last_round(const fd_stream *s, __m256i x, __m256i y, __m256i 
     ROUND(NEXT, "odd", "7", "y1", "y2", "y3", "y4", "y5", "z", "y0")                               \
     LOAD("even", "12") ROUND(NEXT, "even", "8", "y0", "y1", "y2", "y3", "y4", "y5", "z")
 #define CHAIN(g) [x##g] "+x"(x[g]), [y##g] "+x"(y[g])
+/* With as many operands as gcc takes, 30: of 12, each counts twice. */
 #define MIDDLE_ROUNDS(NEXT)                                                                        \
     __asm__(ROUNDS_2_TO_8(NEXT)                                                                    \
             : CHAIN(0), CHAIN(1), CHAIN(2), CHAIN(3), CHAIN(4), CHAIN(5), [z] "=&x"(z),            \
               [q] "=&x"(q), [even] "=&x"(even), [odd] "=&x"(odd)                                   \
             : [rows] "r"(s->rows), "m"(s->rows))
+
+_Static_assert(CHAINS == 6 && MULTIPLIERS == 10, "as written into the rounds");
 
 ALWAYS_INLINE void middle_rounds(const fd_stream *s, __m256i x[CHAINS], __m256i y[CHAINS]) {
     __m256i z, q, even, odd;
@@ -177,6 +179,16 @@ ALWAYS_INLINE void middle_rounds(const fd_stream *s, __m256i x[CHAINS], __m256i 
     else
         MIDDLE_ROUNDS(SHUFFLED);
 }
+
+#undef PRODUCTS
+#undef NEW_X
+#undef MULTIPLIED
+#undef SHUFFLED
+#undef ROUND
+#undef LOAD
+#undef ROUNDS_2_TO_8
+#undef CHAIN
+#undef MIDDLE_ROUNDS
 
 /* The digits of 4 blocks a chain, of 2 or 6 chains. */
 ALWAYS_INLINE void philox_chains(const fd_stream *s, uint64_t block, __m256i *digits,

@@ -199,6 +199,7 @@ ALWAYS_INLINE void blend64_double(const double *x, const double *y, double *out,
     STEPS8(BLEND8)
 }
 
+#define arrange(stream) ((void)(stream))
 #define stream_fence _mm_sfence
 
 #endif

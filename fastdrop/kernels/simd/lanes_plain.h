@@ -78,6 +78,7 @@ PLAIN64(float, uint32_t)
 PLAIN64(double, uint64_t)
 #define stream64_float scale64_float
 #define stream64_double scale64_double
+#define arrange(stream) ((void)(stream))
 #define stream_fence() ((void)0)
 
 #endif

@@ -49,7 +49,7 @@ typedef struct {
 const char *fd_isa_name(int i);
 const fd_kernels *fd_isa_kernels(int i);
 
-/* Whether AVX2's kernels multiply by vpmulld, too, or shuffle instead. */
+/* Whether AVX2's kernels take lower halves of products by vpmulld, or shuffle. */
 extern int fd_multiplies;
 
 /* Bytes of the processor's last cache, or a guess. */

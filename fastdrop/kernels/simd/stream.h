@@ -29,10 +29,6 @@ typedef struct {
 #endif
 } fd_stream;
 
-#ifdef FASTDROP_AVX2
-static inline void fill_rows(fd_stream *s);
-#endif
-
 static inline fd_stream stream_of(uint64_t key, uint64_t number, uint64_t block) {
     fd_stream s = {.high = block >> 32, .key = key, .number = number};
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -48,9 +44,6 @@ static inline fd_stream stream_of(uint64_t key, uint64_t number, uint64_t block)
     s.fold0 = (uint32_t)p1 ^ s.k0[1];
     s.fold2b = p0 >> 32 ^ s.k1[1];
     s.fold3 = (uint32_t)p0;
-#ifdef FASTDROP_AVX2
-    fill_rows(&s);
-#endif
     return s;
 }
 

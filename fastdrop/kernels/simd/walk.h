@@ -24,7 +24,9 @@ static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline fd_stream job_stream(const fd_job *job, int64_t element, uint64_t per_block) {
     int64_t draw = job->shared == 1 ? element : element / (job->shared * job->inner) * job->inner;
     uint64_t first = job->offset + (uint64_t)draw;
-    return stream_of(job->key, job->stream, first / per_block);
+    fd_stream s = stream_of(job->key, job->stream, first / per_block);
+    arrange(&s);
+    return s;
 }
 
 /* The next block of a range: `rows` rows of `n` elements, job->inner apart, all
