@@ -269,9 +269,9 @@ def _emit_wide(context, builder, schedule_type, schedule, block, flipped):
 
 
 # Which words the lanes of a packed vector hold before a round, by the number of the round
-# modulo 4: those of one block in the outer two of four lanes and of another in the inner
-# two, or the other way round. A shuffle of the products' upper halves takes them from one
-# row of these to the next.
+# modulo 4: a block's in lanes 0 and 3 of four, another's in 1 and 2. A shuffle of the
+# products' upper halves takes them from one row of these to the next, and two such
+# shuffles a word to the other lane of its block.
 _LANES_OF = {2: (0, 0, 2, 2), 3: (2, 0, 2, 0), 0: (2, 2, 0, 0), 1: (0, 2, 0, 2)}
 
 

@@ -4,10 +4,10 @@
 
 #include <immintrin.h>
 
-/* Sixteen draws a vector, those of two blocks, in pairs: of one block those of its words
-   1 and 0 and of the other likewise, then of the other those of its words 3 and 2 and of
-   the one; so a shuffle within 128 bits gives 32 to each element in natural order. Digits
-   have their highest bit flipped, because 16-bit comparisons are signed. */
+/* Sixteen draws a vector, those of two blocks a and b: of words 1 and 0 of a, 1 and 0 of b, 3
+   and 2 of b, 3 and 2 of a; a shuffle within 128 bits then gives each element 32 bits of its
+   digit's, in natural order. Digits have their highest bit flipped, because 16-bit
+   comparisons are signed. */
 typedef struct {
     __m256i part[4];
 } fd_digits;
@@ -47,17 +47,17 @@ ALWAYS_INLINE uint64_t word_of(fd_keep keep) {
 
 enum { GROUP = 3, CHAINS = 6 };
 
-/* Four blocks, a chain, are two vectors, and a round is seven operations:
+/* Four blocks are a chain of two vectors, and a round is seven operations:
 
-   x  of each block the words 0 and 2, which are multiplied, in all eight lanes of 32 bits;
-   y  the words 1 and 3, where the round's new words 0 and 2 come to lie.
+   x  has words 0 and 2, which are multiplied, in all eight lanes of 32 bits;
+   y  has words 1 and 3, each where the new word 0 or 2 comes to lie that it goes into.
 
-   vpmuludq takes the even lanes of x and then, shifted down, the odd ones; one shuffle takes
-   the upper halves of these products, the lower halves are vpmulld of x. That shuffle moves
-   the words about. With the words of a block in the lanes 0 and 3, of the next in 1 and 2,
-   they are again in such lanes afterwards, after two rounds those where the lower halves
-   lie that they meet then, and after four all are where they were. (A word a 64-bit lane,
-   as with AVX-512, would take eight operations and twice the registers.) */
+   vpmuludq multiplies the even lanes of x and then, shifted down, the odd ones. One shuffle
+   collects the upper halves of the products, and so moves words to other lanes; the lower
+   halves, vpmulld of x, stay where they were. They meet upper halves a round later, when
+   these were moved twice: that fits where a block has lanes 0 and 3, or 1 and 2, of four,
+   for two moves exchange these. After four rounds all is where it was. (A word a 64-bit
+   lane, as with AVX-512, would take eight operations and twice the registers.) */
 ALWAYS_INLINE __m256i as_before(const int round, uint64_t for_word0, uint64_t for_word2) {
     const __m256i both = _mm256_set1_epi64x((int64_t)(for_word0 | for_word2 << 32));
     switch (round % 4) {
