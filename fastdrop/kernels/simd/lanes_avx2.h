@@ -307,18 +307,9 @@ SCALE64(stream64_float, float, ps, _mm256_stream_ps, lanes8, 8)
 SCALE64(scale64_double, double, pd, _mm256_storeu_pd, lanes4, 4)
 SCALE64(stream64_double, double, pd, _mm256_stream_pd, lanes4, 4)
 
-/* Thresholds and factors come from the first cache, and take so many of the operations that
-   the processor has under way that it no longer looks far enough ahead (2^20 elements in the
-   third cache: 1.09 of plain dropout's time without this, 1.04 with). */
-enum { AHEAD = 2048 };
-
 #define SCALE64_EACH(REAL, P, DROPPED, LANES)                                                      \
     ALWAYS_INLINE void scale64_each_##REAL(const REAL *x, REAL *out, fd_keep keep,                 \
                                            const REAL *a) {                                        \
-        for (int line = 0; line < 64 * (int)sizeof(REAL); line += 64) {                            \
-            __builtin_prefetch((const char *)x + line + AHEAD, 0);                                 \
-            __builtin_prefetch((char *)out + line + AHEAD, 1);                                     \
-        }                                                                                          \
         _Pragma("GCC unroll 16") for (int j = 0; j < 64; j += LANES)                               \
             _mm256_storeu_##P(out + j,                                                             \
                               _mm256_andnot_##P(DROPPED(&keep, j),                                 \
