@@ -58,10 +58,10 @@ def _is_wide() -> bool:
 # Blocks of the stream in a vector, and vectors that are computed in step since one would
 # wait for itself: as many as the registers hold.
 _IS_WIDE = _is_wide()
-_BLOCKS, _CHAINS = (8, 4) if _IS_WIDE else (4, 4)
+_BLOCKS, _CHAINS = 8 if _IS_WIDE else 4, 4
 _GROUP = _BLOCKS * _CHAINS  # blocks that are generated together
 
-# Whether products of 32 bits are one operation, as Zen 3's are, and not Zen 2's or Intel's.
+# Whether lower halves of products are as quick as the products, as in Zen 3; others shuffle.
 _CPU = numba.config.CPU_NAME or binding.get_host_cpu_name()
 _MULTIPLIES = _CPU in ("znver3", "znver4", "znver5")
 
